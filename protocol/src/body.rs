@@ -64,7 +64,8 @@ impl BodyWriter {
     /// [`BodyError::Truncated`] when less came than was declared.
     pub fn end(self, trailers: &HeaderBlock, out: &mut Vec<Bytes>) -> Result<(), BodyError> {
         if self.framing == BodyFraming::Chunked {
-            let trailers = if trailers.as_bytes().len() > TRAILER_BYTES_MAX { &[] } else { trailers.as_bytes() };
+            let trailers =
+                if trailers.as_bytes().len() > TRAILER_BYTES_MAX { &[] } else { trailers.as_bytes() };
             out.push(Bytes::copy_from_slice(&frame_header(FrameKind::END, trailers.len())));
             if !trailers.is_empty() {
                 out.push(Bytes::copy_from_slice(trailers));
@@ -184,7 +185,8 @@ impl BodyReader {
                 }
                 Expect::End(length) => {
                     let Some(trailers) = self.gather(length) else { return Ok(None) };
-                    let trailers = HeaderBlock::from_bytes(trailers.to_vec()).map_err(|_| BodyError::Malformed)?;
+                    let trailers =
+                        HeaderBlock::from_bytes(trailers.to_vec()).map_err(|_| BodyError::Malformed)?;
                     self.expect = Expect::Nothing;
                     return Ok(Some(BodyPart::End(trailers)));
                 }
@@ -254,7 +256,11 @@ mod tests {
     fn a_truncated_stream_never_looks_complete() {
         let whole = wire(BodyFraming::Chunked, &[b"hello", b"world"]);
         for cut in 0..whole.len() {
-            assert_eq!(read(BodyFraming::Chunked, &whole[..cut], 3).err(), Some(BodyError::Truncated), "cut {cut}");
+            assert_eq!(
+                read(BodyFraming::Chunked, &whole[..cut], 3).err(),
+                Some(BodyError::Truncated),
+                "cut {cut}"
+            );
         }
         for cut in 0..10 {
             assert!(read(BodyFraming::Length(10), &[0; 10][..cut], 3).is_err(), "cut {cut}");

@@ -10,8 +10,23 @@ use crate::limits::{HEADER_BYTES_MAX, HEADER_FIELDS_MAX};
 
 /// `tchar` of RFC 9110 section 5.6.2.
 const fn is_tchar(byte: u8) -> bool {
-    matches!(byte, b'!' | b'#' | b'$' | b'%' | b'&' | b'\'' | b'*' | b'+' | b'-' | b'.' | b'^' | b'_' | b'`' | b'|' | b'~')
-        || byte.is_ascii_alphanumeric()
+    matches!(
+        byte,
+        b'!' | b'#'
+            | b'$'
+            | b'%'
+            | b'&'
+            | b'\''
+            | b'*'
+            | b'+'
+            | b'-'
+            | b'.'
+            | b'^'
+            | b'_'
+            | b'`'
+            | b'|'
+            | b'~'
+    ) || byte.is_ascii_alphanumeric()
 }
 
 /// A token of RFC 9110: what a method or field name must be.
@@ -36,8 +51,15 @@ pub fn is_target(bytes: &[u8]) -> bool {
 /// `Transfer-Encoding` is framing and handled with it.
 #[must_use]
 pub fn is_hop_by_hop(name: &[u8]) -> bool {
-    const NAMES: [&str; 7] =
-        ["connection", "keep-alive", "proxy-connection", "proxy-authenticate", "proxy-authorization", "te", "upgrade"];
+    const NAMES: [&str; 7] = [
+        "connection",
+        "keep-alive",
+        "proxy-connection",
+        "proxy-authenticate",
+        "proxy-authorization",
+        "te",
+        "upgrade",
+    ];
     NAMES.iter().any(|n| name.eq_ignore_ascii_case(n.as_bytes()))
 }
 
@@ -75,6 +97,9 @@ pub enum FieldError {
     /// Bytes that are no block.
     #[error("a header block ends inside a field")]
     Truncated,
+    /// A line without a colon, or with a bare newline.
+    #[error("a header line is malformed")]
+    Line,
     /// `Content-Length` twice, or not a plain decimal number.
     #[error("Content-Length is not one plain number")]
     ContentLength,
@@ -130,7 +155,8 @@ impl HeaderBlock {
         }
         let name_bytes = u16::try_from(name.len()).map_err(|_| FieldError::TooMany)?;
         let value_bytes = u32::try_from(value.len()).map_err(|_| FieldError::TooMany)?;
-        if self.count == HEADER_FIELDS_MAX || self.field_bytes() + name.len() + value.len() > HEADER_BYTES_MAX {
+        if self.count == HEADER_FIELDS_MAX || self.field_bytes() + name.len() + value.len() > HEADER_BYTES_MAX
+        {
             return Err(FieldError::TooMany);
         }
         self.bytes.extend_from_slice(&name_bytes.to_le_bytes());
@@ -202,6 +228,27 @@ impl HeaderBlock {
         Ok(block)
     }
 
+    /// A block from the lines of an HTTP/1 head, up to and with the empty line. `room` bytes are kept free for more.
+    ///
+    /// # Errors
+    /// At the first line that parsers could read differently: folded, bare newline, space before the colon.
+    pub fn from_lines(lines: &[u8], room: usize) -> Result<Self, FieldError> {
+        let has_bare_newline = memchr::memchr_iter(b'\n', lines).any(|at| at == 0 || lines[at - 1] != b'\r');
+        if has_bare_newline {
+            return Err(FieldError::Line);
+        }
+        let mut block = Self::with_capacity(lines.len() + room);
+        let mut rest = lines;
+        while !rest.starts_with(b"\r\n") {
+            let end = memchr::memmem::find(rest, b"\r\n").ok_or(FieldError::Truncated)?;
+            let line = &rest[..end];
+            rest = &rest[end + 2..];
+            let colon = memchr::memchr(b':', line).ok_or(FieldError::Line)?;
+            block.push(&line[..colon], trim_field(&line[colon + 1..]))?;
+        }
+        Ok(block)
+    }
+
     /// The framing the fields themselves promise: one number, exactly `chunked`, or nothing. `None` means silent.
     ///
     /// # Errors
@@ -229,6 +276,17 @@ impl HeaderBlock {
             (None, false) => Ok(None),
         }
     }
+}
+
+/// Optional white space around a value: spaces and tabs only (RFC 9110 section 5.6.3).
+fn trim_field(mut value: &[u8]) -> &[u8] {
+    while let [b' ' | b'\t', rest @ ..] = value {
+        value = rest;
+    }
+    while let [rest @ .., b' ' | b'\t'] = value {
+        value = rest;
+    }
+    value
 }
 
 /// Decimal digits only, and small enough for an `i63` (SQLite, JavaScript and everyone else agree below that).
@@ -276,7 +334,9 @@ impl<'a> IntoIterator for &'a HeaderBlock {
 impl fmt::Debug for HeaderBlock {
     /// Names only: values may be secrets.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_list().entries(self.iter().map(|(name, _)| String::from_utf8_lossy(name).into_owned())).finish()
+        f.debug_list()
+            .entries(self.iter().map(|(name, _)| String::from_utf8_lossy(name).into_owned()))
+            .finish()
     }
 }
 
@@ -342,7 +402,10 @@ mod tests {
             (&[("Transfer-Encoding", "gzip, chunked")], Err(FieldError::TransferEncoding)),
             (&[("Transfer-Encoding", "chunked,")], Err(FieldError::TransferEncoding)),
             (&[("Transfer-Encoding", "\u{b}chunked")], Err(FieldError::TransferEncoding)),
-            (&[("Transfer-Encoding", "chunked"), ("Transfer-Encoding", "chunked")], Err(FieldError::TransferEncoding)),
+            (
+                &[("Transfer-Encoding", "chunked"), ("Transfer-Encoding", "chunked")],
+                Err(FieldError::TransferEncoding),
+            ),
             (&[("Content-Length", "1"), ("Transfer-Encoding", "chunked")], Err(FieldError::TwoFramings)),
         ];
         for (fields, expected) in cases {

@@ -142,7 +142,11 @@ impl FrameReader {
     }
 
     fn take(&mut self, bytes: usize) -> Bytes {
-        if self.partial.is_empty() { self.whole.split_to(bytes) } else { self.partial.split_to(bytes).freeze() }
+        if self.partial.is_empty() {
+            self.whole.split_to(bytes)
+        } else {
+            self.partial.split_to(bytes).freeze()
+        }
     }
 
     /// The next whole frame, or `None` until more bytes are pushed.
@@ -179,7 +183,9 @@ impl FrameReader {
         }
         let missing = match peeked.split_first_chunk::<FRAME_HEADER_BYTES>() {
             None => FRAME_HEADER_BYTES - peeked.len(),
-            Some((h, rest)) => (u32::from_le_bytes([h[1], h[2], h[3], h[4]]) as usize).saturating_sub(rest.len()),
+            Some((h, rest)) => {
+                (u32::from_le_bytes([h[1], h[2], h[3], h[4]]) as usize).saturating_sub(rest.len())
+            }
         };
         Err(FrameError::Truncated { missing })
     }
@@ -209,7 +215,11 @@ mod tests {
                     seen.push((frame.kind, frame.payload.len()));
                 }
             }
-            assert_eq!(seen, [(FrameKind::PING, 3), (FrameKind::DATA, 300), (FrameKind::END, 0)], "step {step}");
+            assert_eq!(
+                seen,
+                [(FrameKind::PING, 3), (FrameKind::DATA, 300), (FrameKind::END, 0)],
+                "step {step}"
+            );
             assert_eq!(reader.finish(), Ok(()));
         }
     }

@@ -128,7 +128,9 @@ impl ServerHandshake {
         ids.sort_unstable();
         ids.dedup();
         if ids.len() != greeting.serves.len() || ids.first() == Some(&0) || ids.len() > SERVES_MAX {
-            let text = format!("a greeting serves at most {SERVES_MAX} sources, each with a number of its own from 1");
+            let text = format!(
+                "a greeting serves at most {SERVES_MAX} sources, each with a number of its own from 1"
+            );
             return Ok(Err(refusal(RefusalCode::MALFORMED, text, None)));
         }
         let features = self.features.common(greeting.features);

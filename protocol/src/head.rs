@@ -65,6 +65,8 @@ pub struct RequestHead {
     pub method: String,
     /// Request target as sent, at most 16 KiB, never normalised.
     pub target: Vec<u8>,
+    /// How many bytes of the target found the source (`/h/<slug>`); what follows is the app's. Zero for sources found by host.
+    pub mount: u16,
     /// Header fields as sent, less hop-by-hop ones, plus what the relay adds.
     pub headers: HeaderBlock,
     /// How the body ends.
@@ -94,12 +96,23 @@ impl RequestHead {
         if head.target.len() > TARGET_BYTES_MAX || !is_target(&head.target) {
             return Err(HeadError::Part("target"));
         }
+        if usize::from(head.mount) > head.target.len() {
+            return Err(HeadError::Part("mount"));
+        }
         match (head.headers.framing()?, head.body) {
             (Some(promised), declared) if promised != declared => Err(FieldError::Disagree.into()),
             // An HTTP/2 request may have a body of unsaid length and no field about it.
             (None, BodyFraming::Length(_)) => Err(FieldError::Disagree.into()),
             _ => Ok(head),
         }
+    }
+}
+
+impl RequestHead {
+    /// The part of the target that is the app's: empty, or starting with `/` or `?`.
+    #[must_use]
+    pub fn app_target(&self) -> &[u8] {
+        &self.target[usize::from(self.mount)..]
     }
 }
 

@@ -101,7 +101,6 @@ impl EventId {
 
     /// The sort key: `unix_ms << 20 | sequence`.
     #[must_use]
-    #[expect(clippy::cast_possible_truncation, reason = "128 - 65 bits are 63 bits")]
     pub const fn sort_key(self) -> u64 {
         (self.0 >> Self::CHANCE_BITS) as u64
     }

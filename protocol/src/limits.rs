@@ -11,11 +11,11 @@ pub const HEAD_FRAME_BYTES_MAX: usize = 96 * 1024;
 /// Largest data frame of a chunked body, in bytes. Small enough to share a connection fairly.
 pub const DATA_FRAME_BYTES_MAX: usize = 64 * 1024;
 
-/// Largest block of header fields of one head, in bytes (names and values). DESIGN "Defaults".
-pub const HEADER_BYTES_MAX: usize = 64 * 1024;
+/// Largest block of header fields of one head, in bytes (names and values): the 64 KiB an ingress takes, and ours.
+pub const HEADER_BYTES_MAX: usize = 66 * 1024;
 
-/// Most header fields of one head. DESIGN "Defaults".
-pub const HEADER_FIELDS_MAX: usize = 256;
+/// Most header fields of one head: the 256 an ingress takes, and ours.
+pub const HEADER_FIELDS_MAX: usize = 272;
 
 /// Longest request target, in bytes. RFC 9110 section 4.1 asks for at least 8,000.
 pub const TARGET_BYTES_MAX: usize = 16 * 1024;

@@ -95,7 +95,13 @@ fn request() -> RequestHead {
         patience_ms: 30_000,
         method: "POST".into(),
         target: b"/h/github/a%2Fb//c?x=1&x=2".to_vec(),
-        headers: block(&[("Host", "relay.example"), ("Content-Length", "5"), ("X-Twice", "a"), ("x-twice", "b")]),
+        mount: 9,
+        headers: block(&[
+            ("Host", "relay.example"),
+            ("Content-Length", "5"),
+            ("X-Twice", "a"),
+            ("x-twice", "b"),
+        ]),
         body: BodyFraming::Length(5),
         extensions: Extensions::default(),
     }
@@ -110,8 +116,12 @@ fn responses() -> Vec<(&'static str, Response)> {
         timing: Timing { connect_us: 80, app_us: 1200 },
         extensions: Extensions::default(),
     };
-    let interim =
-        ResponseHead { status: 103, body: BodyFraming::None, headers: HeaderBlock::default(), ..head.clone() };
+    let interim = ResponseHead {
+        status: 103,
+        body: BodyFraming::None,
+        headers: HeaderBlock::default(),
+        ..head.clone()
+    };
     let failure = Failure {
         kind: FailureKind::APP_REFUSED,
         sent: Sent::No,

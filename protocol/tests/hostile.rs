@@ -62,7 +62,7 @@ proptest! {
         headers.push(b"X-Long", &[b'v'; 200]).expect("valid");
         RequestHead {
             event: EventId(3), attempt: 1, serve: 1, flags: RequestFlags::default(), patience_ms: 1,
-            method: "POST".into(), target: b"/x".to_vec(), headers, body: BodyFraming::Chunked,
+            method: "POST".into(), target: b"/x".to_vec(), mount: 0, headers, body: BodyFraming::Chunked,
             extensions: Extensions::default(),
         }.write(&mut bytes);
         let at = 5 + at % (bytes.len() - 5);
@@ -144,6 +144,7 @@ fn a_head_at_its_caps_still_fits_its_frame() {
         patience_ms: 1,
         method: "M".repeat(32),
         target: vec![b'/'; 16 * 1024],
+        mount: 16 * 1024,
         headers,
         body: BodyFraming::None,
         extensions: Extensions::default(),
@@ -186,7 +187,8 @@ fn peers_one_minor_apart_agree_on_the_older_one() {
     assert_eq!(greeted.version, VERSION_MAX);
     assert_eq!(greeted.features, Features::ALL, "features we do not know are not granted");
 
-    let newer_server = ServerHandshake { version_min: 1, version_max: VERSION_MAX + 1, features: Features::ALL };
+    let newer_server =
+        ServerHandshake { version_min: 1, version_max: VERSION_MAX + 1, features: Features::ALL };
     let agent = one_frame(Control::Greeting(Box::new(greeting(1, VERSION_MAX))).to_bytes());
     assert_eq!(newer_server.on_frame(&agent).expect("read").expect("agreed").version, VERSION_MAX);
 
@@ -204,7 +206,11 @@ fn optional_frames_of_a_newer_peer_are_skipped_and_others_are_not() {
     assert!(matches!(state.on_frame(&frame(0x9f)), Ok(None)));
     let pong = one_frame(Control::Pong(1).to_bytes());
     assert!(state.on_frame(&pong).is_err(), "a pong is no answer to a greeting");
-    let refusal = relay_protocol::handshake::refusal(relay_protocol::control::RefusalCode::BUSY, "later".into(), Some(5));
+    let refusal = relay_protocol::handshake::refusal(
+        relay_protocol::control::RefusalCode::BUSY,
+        "later".into(),
+        Some(5),
+    );
     let refusal = one_frame(Control::Refusal(refusal).to_bytes());
     assert!(matches!(state.on_frame(&refusal), Ok(Some(Answer::Refusal(_)))));
 }

@@ -1,0 +1,93 @@
+//! Transport settings. quinn's defaults are not ours; each number says why.
+
+use std::io;
+use std::net::{SocketAddr, UdpSocket};
+use std::sync::Arc;
+use std::time::Duration;
+
+use protocol::limits::{GREETING_BYTES_MAX, IDLE_TIMEOUT, KEEP_ALIVE};
+use quinn::congestion::BbrConfig;
+use quinn::{TransportConfig, VarInt};
+use socket2::{Domain, Protocol, Socket, Type};
+
+/// Streams an agent may open at once: the control stream and API calls. quinn keeps state for every stream a peer
+/// may open, so this number is most of what an idle agent costs the server (29 KiB at 8, 50 KiB at 256).
+const AGENT_STREAMS_MAX: u32 = 8;
+
+/// Streams a server may open at once: exchanges. Above the 256 in flight per agent, so that our own limit, which
+/// can say 503, is reached first.
+const SERVER_STREAMS_MAX: u32 = 320;
+
+/// Bytes one stream may have in flight towards us. 1 MiB fills 100 Mbit/s at 80 ms.
+const STREAM_RECEIVE_WINDOW: u32 = 1024 * 1024;
+
+/// Bytes all streams of a connection may have in flight towards us. quinn's default is no bound at all.
+pub(crate) const RECEIVE_WINDOW: u32 = 8 * 1024 * 1024;
+
+/// Bytes kept per connection until the other side has them.
+const SEND_WINDOW: u64 = 8 * 1024 * 1024;
+
+/// First guess of the round trip. RFC 9002 says 333 ms; agents are nearer than that, and a lost first packet of a
+/// webhook should not wait a second.
+const INITIAL_RTT: Duration = Duration::from_millis(100);
+
+/// Bytes that may be sent before the first acknowledgement: a 100 KiB body then takes two round trips, not four.
+const INITIAL_WINDOW: u64 = 128 * 1024;
+
+/// Kernel buffers of the UDP socket. The usual default of 208 KiB holds fewer than 150 packets; the kernel clamps
+/// to net.core.rmem_max and wmem_max.
+const SOCKET_BUFFER_BYTES: usize = 4 * 1024 * 1024;
+
+fn common() -> TransportConfig {
+    let mut congestion = BbrConfig::default();
+    congestion.initial_window(INITIAL_WINDOW);
+    let mut transport = TransportConfig::default();
+    transport
+        .max_concurrent_uni_streams(VarInt::from_u32(0))
+        .stream_receive_window(VarInt::from_u32(STREAM_RECEIVE_WINDOW))
+        .send_window(SEND_WINDOW)
+        .initial_rtt(INITIAL_RTT)
+        .max_idle_timeout(Some(IDLE_TIMEOUT.try_into().expect("15 s fit")))
+        .datagram_receive_buffer_size(None)
+        .congestion_controller_factory(Arc::new(congestion));
+    transport
+}
+
+pub(crate) fn of_server() -> TransportConfig {
+    let mut transport = common();
+    transport
+        .max_concurrent_bidi_streams(VarInt::from_u32(AGENT_STREAMS_MAX))
+        // Until it is welcomed a peer may send one greeting; `Link::lift_greeting_limits` comes after that.
+        .receive_window(VarInt::from_u32(u32::try_from(GREETING_BYTES_MAX).expect("small") + 1024));
+    transport
+}
+
+pub(crate) fn of_agent() -> TransportConfig {
+    let mut transport = common();
+    transport
+        .max_concurrent_bidi_streams(VarInt::from_u32(SERVER_STREAMS_MAX))
+        .receive_window(VarInt::from_u32(RECEIVE_WINDOW))
+        .keep_alive_interval(Some(KEEP_ALIVE));
+    transport
+}
+
+/// A UDP socket with large buffers; on `[::]` it takes IPv4 too.
+pub(crate) fn socket(addr: SocketAddr) -> io::Result<UdpSocket> {
+    let socket = Socket::new(Domain::for_address(addr), Type::DGRAM, Some(Protocol::UDP))?;
+    if addr.is_ipv6() {
+        socket.set_only_v6(false)?;
+    }
+    // Refusals are no reason to fail: the kernel's own limit then stands.
+    let _ = socket.set_recv_buffer_size(SOCKET_BUFFER_BYTES);
+    let _ = socket.set_send_buffer_size(SOCKET_BUFFER_BYTES);
+    socket.bind(&addr.into())?;
+    Ok(socket.into())
+}
+
+/// Receive buffer the kernel granted, in bytes of payload (it reports twice that).
+pub(crate) fn granted_buffer_bytes(socket: &UdpSocket) -> usize {
+    socket2::SockRef::from(socket).recv_buffer_size().unwrap_or(0) / 2
+}
+
+/// What the buffer should at least be.
+pub(crate) const SOCKET_BUFFER_BYTES_WANTED: usize = SOCKET_BUFFER_BYTES / 2;

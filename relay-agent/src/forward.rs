@@ -1,0 +1,13 @@
+//! From a request head to the app and back.
+//!
+//! The agent forwards only to the targets its user named. [`connect`] reaches the app, [`pool`] keeps connections
+//! that are provably still good, [`tap`] sees to it that heads cross unchanged and that a hostile app cannot split a
+//! response, [`exchange`] is one request from arrival to answer.
+
+pub(crate) mod connect;
+pub(crate) mod event_name;
+pub(crate) mod exchange;
+pub mod nearby;
+pub(crate) mod pool;
+pub(crate) mod response_gate;
+pub(crate) mod tap;

@@ -1,0 +1,126 @@
+//! The app's answer on its way to the sender, as a hyper body. Broken off, it never looks complete.
+
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue};
+use http_body::{Body, Frame, SizeHint};
+use link::{BodyRecv, BodyStream};
+use protocol::body::BodyPart;
+use protocol::field::{BodyFraming, HeaderBlock};
+
+use super::recording::Recording;
+use crate::tunnel::registry::Claim;
+
+/// The answer broke off; the sender must see a broken message, never a short complete one.
+#[derive(Debug, thiserror::Error)]
+#[error("the answer broke off")]
+pub struct BrokeOff;
+
+/// A body that is still coming.
+struct Coming {
+    stream: BodyStream,
+    // Dropped when the body is over: the place in the agent's flight.
+    _claim: Claim,
+    recording: Recording,
+}
+
+enum State {
+    Whole(Bytes),
+    Coming(Box<Coming>),
+    Over,
+}
+
+/// A response body.
+pub struct AnswerBody {
+    state: State,
+    size: SizeHint,
+}
+
+impl AnswerBody {
+    /// A body the relay wrote itself.
+    #[must_use]
+    pub fn own(bytes: Bytes) -> Self {
+        let size = SizeHint::with_exact(bytes.len() as u64);
+        Self { state: if bytes.is_empty() { State::Over } else { State::Whole(bytes) }, size }
+    }
+
+    /// The app's body. When all of it is here already, the exchange is over now.
+    ///
+    /// # Errors
+    /// When the bytes that are here are no such body.
+    pub fn of_app(
+        recv: BodyRecv,
+        framing: BodyFraming,
+        claim: Claim,
+        mut recording: Recording,
+    ) -> Result<Self, BrokeOff> {
+        let size = match framing {
+            BodyFraming::None => SizeHint::with_exact(0),
+            BodyFraming::Length(n) => SizeHint::with_exact(n),
+            BodyFraming::Chunked => SizeHint::default(),
+        };
+        let mut stream = BodyStream::new(recv).map_err(|_| BrokeOff)?;
+        if let Some(bytes) = stream.whole() {
+            recording.answer.see(&bytes);
+            recording.answer.see_end();
+            // The size stays as framed: an empty chunked body is still sent chunked.
+            return Ok(Self { state: if bytes.is_empty() { State::Over } else { State::Whole(bytes) }, size });
+        }
+        let coming = Coming { stream, _claim: claim, recording };
+        Ok(Self { state: State::Coming(Box::new(coming)), size })
+    }
+}
+
+fn header_map(block: &HeaderBlock) -> HeaderMap {
+    let mut map = HeaderMap::with_capacity(block.len());
+    for (name, value) in block {
+        if let (Ok(name), Ok(value)) = (HeaderName::from_bytes(name), HeaderValue::from_bytes(value)) {
+            map.append(name, value);
+        }
+    }
+    map
+}
+
+impl Body for AnswerBody {
+    type Data = Bytes;
+    type Error = BrokeOff;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BrokeOff>>> {
+        let coming = match &mut self.state {
+            State::Over => return Poll::Ready(None),
+            State::Whole(bytes) => {
+                let bytes = std::mem::take(bytes);
+                self.state = State::Over;
+                return Poll::Ready(Some(Ok(Frame::data(bytes))));
+            }
+            State::Coming(coming) => coming,
+        };
+        let frame = match ready!(coming.stream.poll_part(cx)) {
+            Ok(Some(BodyPart::Data(data))) => {
+                coming.recording.answer.see(&data);
+                return Poll::Ready(Some(Ok(Frame::data(data))));
+            }
+            Ok(Some(BodyPart::End(trailers))) => {
+                coming.recording.answer.see_end();
+                (!trailers.is_empty()).then(|| Ok(Frame::trailers(header_map(&trailers))))
+            }
+            Ok(None) => None,
+            Err(error) => {
+                tracing::debug!(%error, "answer broke off");
+                Some(Err(BrokeOff))
+            }
+        };
+        self.state = State::Over;
+        Poll::Ready(frame)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        matches!(self.state, State::Over)
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.size.clone()
+    }
+}

@@ -1,0 +1,117 @@
+//! The record of one event, filled in while it passes and written when the exchange is over, on every way out.
+
+use std::sync::{Arc, Mutex};
+use std::time::Instant;
+
+use protocol::head::{ResponseHead, Timing};
+use protocol::id::AgentId;
+
+use super::capture::Capture;
+use crate::activity::Activity;
+use crate::metrics::Metrics;
+use crate::model::{EventRecord, Outcome};
+use crate::store::Store;
+
+/// Where records go.
+#[derive(Clone)]
+pub struct Recorder {
+    /// Writes them down.
+    pub store: Store,
+    /// Tells whoever watches.
+    pub activity: Activity,
+    /// Counts.
+    pub metrics: Arc<Metrics>,
+    /// Most bytes kept of a body.
+    pub capture_bytes_max: usize,
+}
+
+/// One event's record in the making. Written when dropped.
+pub struct Recording {
+    recorder: Recorder,
+    record: Option<Box<EventRecord>>,
+    started: Instant,
+    /// The request body as it passes; shared with whoever pumps it.
+    pub request: Arc<Mutex<Capture>>,
+    /// The answer's body as it passes.
+    pub answer: Capture,
+}
+
+impl Recording {
+    /// Starts a record. Its outcome is "the sender hung up" until something else is said.
+    #[must_use]
+    pub fn start(recorder: Recorder, record: Box<EventRecord>, started: Instant) -> Self {
+        let request = Arc::new(Mutex::new(Capture::new(recorder.capture_bytes_max)));
+        let answer = Capture::new(recorder.capture_bytes_max);
+        recorder.metrics.in_flight.inc();
+        Self { recorder, record: Some(record), started, request, answer }
+    }
+
+    fn record(&mut self) -> &mut EventRecord {
+        self.record.as_mut().expect("there until dropped")
+    }
+
+    /// Says which agent it goes to.
+    pub fn goes_to(&mut self, agent: AgentId) {
+        self.record().agent = Some(agent);
+    }
+
+    /// Sees a piece of the request body pass.
+    pub fn see_request(&mut self, piece: &[u8]) {
+        self.request.lock().expect("capture lock").see(piece);
+    }
+
+    /// Sees the end of the request body.
+    pub fn see_request_end(&mut self) {
+        self.request.lock().expect("capture lock").see_end();
+    }
+
+    fn head_is_out(&mut self, timing: Timing) {
+        let head_us = self.elapsed_us();
+        let times = &mut self.record().times;
+        times.head_us = head_us;
+        times.connect_us = u64::from(timing.connect_us);
+        times.app_us = u64::from(timing.app_us);
+    }
+
+    /// The app's answer is on its way.
+    pub fn answered(&mut self, head: &ResponseHead) {
+        self.head_is_out(head.timing);
+        let record = self.record();
+        record.outcome = Outcome::Answered;
+        record.answer.status = head.status;
+        record.answer.headers = head.headers.clone();
+        let head_us = record.times.head_us;
+        self.recorder.metrics.answered(head.status, head_us);
+    }
+
+    /// The relay's own answer is on its way.
+    pub fn refused(&mut self, status: u16, code: &'static str, outcome: Outcome, timing: Timing) {
+        self.head_is_out(timing);
+        let record = self.record();
+        record.outcome = outcome;
+        record.answer.status = status;
+        self.recorder.metrics.refused(code);
+    }
+
+    fn elapsed_us(&self) -> u64 {
+        u64::try_from(self.started.elapsed().as_micros()).unwrap_or(u64::MAX)
+    }
+}
+
+impl Drop for Recording {
+    fn drop(&mut self) {
+        let Some(mut record) = self.record.take() else { return };
+        record.times.total_us = self.elapsed_us();
+        record.body = self.request.lock().expect("capture lock").take();
+        record.answer.body = self.answer.take();
+        let metrics = &self.recorder.metrics;
+        metrics.in_flight.dec();
+        metrics.request_bytes.inc_by(record.body.total_bytes);
+        metrics.answer_bytes.inc_by(record.answer.body.total_bytes);
+        self.recorder.activity.publish(&record);
+        match self.recorder.store.record(record) {
+            Ok(()) => metrics.events_recorded.inc(),
+            Err(_full) => metrics.events_unrecorded.inc(),
+        };
+    }
+}

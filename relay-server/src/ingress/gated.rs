@@ -1,0 +1,576 @@
+//! The gate at work on an HTTP/1 connection: stands between the socket and hyper, in both directions.
+//!
+//! Inbound, every head goes through [`super::gate`]; hyper gets a canonical one, the service gets the real one, and
+//! bodies are followed to their end. Outbound, the head hyper writes is replaced by the app's own, letter for letter.
+//! The timers of a public port live here too: first byte, head, body, keep-alive.
+
+use std::collections::VecDeque;
+use std::io;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use bytes::{Buf, BytesMut};
+use protocol::field::BodyFraming;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::time::{Instant, Sleep};
+
+use super::chunks::ChunkWalker;
+use super::gate::{self, Head, HeadLimits};
+use crate::refusal::Refusal;
+
+/// Bytes read from a socket at once while a head is awaited.
+const READ_BYTES: usize = 8 * 1024;
+
+/// A body this small goes out in the same write as its head.
+const JOIN_BYTES_MAX: usize = 16 * 1024;
+
+/// After a refusal the rest of a request is read and thrown away, so that the answer is not lost to a reset: at most
+/// this many bytes, for at most [`LINGER`].
+const LINGER_BYTES_MAX: usize = 256 * 1024;
+const LINGER: Duration = Duration::from_secs(2);
+
+/// Caps and timers of one connection.
+#[derive(Debug, Clone, Copy)]
+pub struct GateLimits {
+    /// Caps of heads.
+    pub head: HeadLimits,
+    /// Largest body any source may take, in bytes.
+    pub body_bytes_max: u64,
+    /// From accept to the first byte.
+    pub first_byte: Duration,
+    /// From a head's first byte to its last.
+    pub head_time: Duration,
+    /// Between two pieces of a body.
+    pub body_idle: Duration,
+    /// Slowest body, in bytes per second, once it was waited for longer than [`GateLimits::first_byte`].
+    pub body_rate_min: u64,
+    /// All waiting for one body together.
+    pub body_total: Duration,
+    /// Between two requests.
+    pub keep_alive: Duration,
+    /// How long a sender may take none of its answer.
+    pub write_idle: Duration,
+}
+
+/// What came in, for the service.
+#[derive(Debug)]
+pub enum Gated {
+    /// A request.
+    Head(Box<Head>),
+    /// Something to refuse.
+    Refused(Refusal),
+}
+
+/// A response head to put in place of hyper's.
+#[derive(Debug)]
+pub struct RawResponse {
+    /// What hyper's head starts with; nothing else on the connection can.
+    pub marker: String,
+    /// Status line and fields, each line with its end.
+    pub lines: Vec<u8>,
+    /// Lower-case names in `lines` that hyper may say too (`content-length`, `date`, `transfer-encoding`).
+    pub said: Vec<&'static str>,
+}
+
+#[derive(Debug, Default)]
+struct Shared {
+    heads: VecDeque<Gated>,
+    fault: Option<Refusal>,
+    response: Option<RawResponse>,
+    switched: Option<bool>,
+    is_busy: bool,
+}
+
+/// The service's end of a gated connection. Cheap to clone.
+#[derive(Debug, Clone, Default)]
+pub struct Gatekeeper(Arc<Mutex<Shared>>);
+
+impl Gatekeeper {
+    fn shared(&self) -> std::sync::MutexGuard<'_, Shared> {
+        self.0.lock().expect("gate lock")
+    }
+
+    /// The real head of the request hyper just handed over.
+    #[must_use]
+    pub fn next_head(&self) -> Gated {
+        self.shared().heads.pop_front().unwrap_or(Gated::Refused(Refusal::BadRequest("no head")))
+    }
+
+    /// Why the body broke off; `None` means that the sender went away.
+    #[must_use]
+    pub fn fault(&self) -> Option<Refusal> {
+        self.shared().fault
+    }
+
+    /// The head that hyper's next response head is to be replaced by.
+    pub fn respond(&self, response: RawResponse) {
+        self.shared().response = Some(response);
+    }
+
+    /// The exchange under way is over; the keep-alive clock may start.
+    pub fn exchange_over(&self) {
+        self.shared().is_busy = false;
+    }
+
+    /// Whether the protocol switch that was asked for comes about.
+    pub fn switched(&self, yes: bool) {
+        self.shared().switched = Some(yes);
+    }
+}
+
+#[derive(Debug)]
+enum Phase {
+    /// Between requests.
+    Idle,
+    /// Some of a head is here.
+    Head,
+    Length(u64),
+    Chunks(ChunkWalker),
+    /// A protocol switch was asked for; what comes next depends on the answer.
+    MaySwitch,
+    Switched,
+    /// Nothing more is read.
+    Refused,
+}
+
+/// The clock of the phase under way.
+#[derive(Debug)]
+struct Timer {
+    sleep: Pin<Box<Sleep>>,
+    armed: Instant,
+    deadline: Instant,
+}
+
+impl Timer {
+    fn new(deadline: Instant) -> Self {
+        Self { sleep: Box::pin(tokio::time::sleep_until(deadline)), armed: deadline, deadline }
+    }
+
+    /// The sleep is moved only when it would wake too late: most deadlines are left behind before they come.
+    fn set(&mut self, deadline: Instant) {
+        self.deadline = deadline;
+        if deadline < self.armed {
+            self.armed = deadline;
+            self.sleep.as_mut().reset(deadline);
+        }
+    }
+
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        loop {
+            ready!(self.sleep.as_mut().poll(cx));
+            if self.deadline <= Instant::now() {
+                return Poll::Ready(());
+            }
+            self.armed = self.deadline;
+            self.sleep.as_mut().reset(self.deadline);
+        }
+    }
+}
+
+/// How long a body was waited for, and what came of it.
+#[derive(Debug, Default)]
+struct Patience {
+    waited: Duration,
+    bytes: u64,
+    since: Option<Instant>,
+}
+
+/// A gated HTTP/1 connection.
+#[derive(Debug)]
+pub struct GatedIo<IO> {
+    io: IO,
+    keeper: Gatekeeper,
+    limits: GateLimits,
+    phase: Phase,
+    inbox: BytesMut,
+    scanned: usize,
+    ready: BytesMut,
+    timer: Timer,
+    patience: Patience,
+    is_first: bool,
+    outbox: BytesMut,
+    stalled: Option<Pin<Box<Sleep>>>,
+    linger: Option<(Instant, usize)>,
+}
+
+impl<IO: AsyncRead + AsyncWrite + Unpin> GatedIo<IO> {
+    /// Gates `io`, from which `inbox` was read already.
+    pub fn new(io: IO, inbox: BytesMut, limits: GateLimits) -> (Self, Gatekeeper) {
+        let keeper = Gatekeeper::default();
+        let gated = Self {
+            io,
+            keeper: keeper.clone(),
+            limits,
+            phase: Phase::Idle,
+            inbox,
+            scanned: 0,
+            ready: BytesMut::new(),
+            timer: Timer::new(Instant::now() + limits.head_time),
+            patience: Patience::default(),
+            is_first: true,
+            outbox: BytesMut::new(),
+            stalled: None,
+            linger: None,
+        };
+        (gated, keeper)
+    }
+
+    fn refuse(&mut self, refusal: Refusal) {
+        self.keeper.shared().heads.push_back(Gated::Refused(refusal));
+        self.ready.extend_from_slice(b"GET / HTTP/1.1\r\nconnection: close\r\n\r\n");
+        self.phase = Phase::Refused;
+    }
+
+    fn break_body(&mut self, refusal: Refusal) -> io::Error {
+        self.keeper.shared().fault = Some(refusal);
+        self.phase = Phase::Refused;
+        io::Error::new(io::ErrorKind::InvalidData, refusal.code())
+    }
+
+    /// Tries to make a head of what is here.
+    fn try_head(&mut self) {
+        match gate::read_head(&self.inbox, self.scanned, &self.limits.head) {
+            Err(refusal) => self.refuse(refusal),
+            Ok(None) => {
+                self.scanned = self.inbox.len();
+                if matches!(self.phase, Phase::Idle) && !self.inbox.is_empty() {
+                    self.phase = Phase::Head;
+                    self.timer.set(Instant::now() + self.limits.head_time);
+                }
+            }
+            Ok(Some((head, used))) => {
+                self.inbox.advance(used);
+                self.scanned = 0;
+                self.is_first = false;
+                if matches!(head.framing, BodyFraming::Length(n) if n > self.limits.body_bytes_max) {
+                    return self.refuse(Refusal::BodyTooLarge);
+                }
+                let may_switch = head.upgrade.as_deref() == Some("websocket") && head.framing == BodyFraming::None;
+                self.ready.extend_from_slice(&gate::canonical(&head, may_switch));
+                self.patience = Patience::default();
+                self.phase = match head.framing {
+                    _ if may_switch => Phase::MaySwitch,
+                    BodyFraming::None | BodyFraming::Length(0) => Phase::Idle,
+                    BodyFraming::Length(n) => Phase::Length(n),
+                    BodyFraming::Chunked => Phase::Chunks(ChunkWalker::default()),
+                };
+                let mut shared = self.keeper.shared();
+                shared.is_busy = true;
+                shared.heads.push_back(Gated::Head(Box::new(head)));
+            }
+        }
+    }
+
+    fn poll_inbox(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        self.inbox.reserve(READ_BYTES);
+        tokio_util::io::poll_read_buf(Pin::new(&mut self.io), cx, &mut self.inbox)
+    }
+
+    /// Called when the socket has nothing; says what that means by now.
+    fn poll_timer(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let now = Instant::now();
+        match &self.phase {
+            // An answer may take as long as it takes.
+            Phase::Idle if self.keeper.shared().is_busy => return Poll::Pending,
+            Phase::Idle => {
+                let wait = if self.is_first { self.limits.first_byte } else { self.limits.keep_alive };
+                if self.patience.since.is_none() {
+                    self.patience.since = Some(now);
+                    self.timer.set(now + wait);
+                }
+            }
+            Phase::Length(_) | Phase::Chunks(_) if self.patience.since.is_none() => {
+                self.patience.since = Some(now);
+                self.timer.set(now + self.limits.body_idle.min(self.limits.first_byte));
+            }
+            _ => {}
+        }
+        ready!(self.timer.poll(cx));
+        match &self.phase {
+            Phase::Head => {
+                self.refuse(Refusal::TooSlow);
+                Poll::Ready(Ok(()))
+            }
+            Phase::Length(_) | Phase::Chunks(_) => self.judge_body(cx),
+            Phase::Idle => {
+                self.phase = Phase::Refused;
+                Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
+            }
+            Phase::MaySwitch | Phase::Switched | Phase::Refused => Poll::Pending,
+        }
+    }
+
+    fn judge_body(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let now = Instant::now();
+        let Some(since) = self.patience.since else { return Poll::Pending };
+        let (idle, waited) = (now - since, self.patience.waited + (now - since));
+        let is_dripping = waited >= self.limits.first_byte
+            && self.patience.bytes < self.limits.body_rate_min.saturating_mul(waited.as_secs());
+        if idle >= self.limits.body_idle || is_dripping || waited >= self.limits.body_total {
+            return Poll::Ready(Err(self.break_body(Refusal::TooSlow)));
+        }
+        self.timer.set(now + (self.limits.body_idle - idle).min(Duration::from_secs(1)));
+        // The new deadline lies ahead: this registers the wake-up.
+        let _ = self.timer.poll(cx);
+        Poll::Pending
+    }
+
+    fn note_body(&mut self, bytes: usize) {
+        if let Some(since) = self.patience.since.take() {
+            self.patience.waited += since.elapsed();
+            self.timer.set(Instant::now() + self.limits.keep_alive);
+        }
+        self.patience.bytes += bytes as u64;
+    }
+
+    fn poll_length(&mut self, left: u64, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let room = buf.remaining().min(usize::try_from(left).unwrap_or(usize::MAX));
+        let taken = if self.inbox.is_empty() {
+            let mut part = ReadBuf::new(buf.initialize_unfilled_to(room));
+            ready!(Pin::new(&mut self.io).poll_read(cx, &mut part))?;
+            let taken = part.filled().len();
+            buf.advance(taken);
+            taken
+        } else {
+            let taken = room.min(self.inbox.len());
+            buf.put_slice(&self.inbox[..taken]);
+            self.inbox.advance(taken);
+            taken
+        };
+        self.note_body(taken);
+        let left = left - taken as u64;
+        // At the sender's early end hyper gets its end too, and calls the body incomplete.
+        self.phase = match (taken, left) {
+            (0, _) => Phase::Refused,
+            (_, 0) => Phase::Idle,
+            _ => Phase::Length(left),
+        };
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_chunks(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        if self.inbox.is_empty() {
+            let read = ready!(self.poll_inbox(cx))?;
+            self.note_body(read);
+            if read == 0 {
+                self.phase = Phase::Refused;
+                return Poll::Ready(Ok(()));
+            }
+        }
+        let room = buf.remaining().min(self.inbox.len());
+        let Phase::Chunks(walker) = &mut self.phase else { return Poll::Ready(Ok(())) };
+        match walker.walk(&self.inbox[..room]) {
+            Ok(used) => {
+                let is_done = walker.is_done();
+                buf.put_slice(&self.inbox[..used]);
+                self.inbox.advance(used);
+                if is_done {
+                    self.phase = Phase::Idle;
+                }
+                Poll::Ready(Ok(()))
+            }
+            Err(refusal) => Poll::Ready(Err(self.break_body(refusal))),
+        }
+    }
+
+    /// Reads ahead only to notice that the sender went away.
+    fn poll_may_switch(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<bool>> {
+        match self.keeper.shared().switched.take() {
+            Some(true) => self.phase = Phase::Switched,
+            Some(false) => self.phase = Phase::Idle,
+            None => {}
+        }
+        if !matches!(self.phase, Phase::MaySwitch) {
+            return Poll::Ready(Ok(true));
+        }
+        while self.inbox.len() < READ_BYTES {
+            if ready!(self.poll_inbox(cx))? == 0 {
+                return Poll::Ready(Ok(false));
+            }
+        }
+        Poll::Pending
+    }
+
+    fn poll_passing(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        if self.inbox.is_empty() {
+            return Pin::new(&mut self.io).poll_read(cx, buf);
+        }
+        let taken = buf.remaining().min(self.inbox.len());
+        buf.put_slice(&self.inbox[..taken]);
+        self.inbox.advance(taken);
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl<IO: AsyncRead + AsyncWrite + Unpin> AsyncRead for GatedIo<IO> {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let this = &mut *self;
+        loop {
+            if !this.ready.is_empty() {
+                let taken = buf.remaining().min(this.ready.len());
+                buf.put_slice(&this.ready[..taken]);
+                this.ready.advance(taken);
+                return Poll::Ready(Ok(()));
+            }
+            let read = match &this.phase {
+                Phase::Refused => return Poll::Pending,
+                Phase::Switched => return this.poll_passing(cx, buf),
+                Phase::MaySwitch => match ready!(this.poll_may_switch(cx))? {
+                    true => continue,
+                    false => return Poll::Ready(Ok(())),
+                },
+                Phase::Length(left) => {
+                    let left = *left;
+                    this.poll_length(left, cx, buf)
+                }
+                Phase::Chunks(_) => this.poll_chunks(cx, buf),
+                Phase::Idle | Phase::Head => {
+                    if this.inbox.len() > this.scanned {
+                        this.patience.since = None;
+                        this.try_head();
+                        continue;
+                    }
+                    match this.poll_inbox(cx) {
+                        Poll::Ready(Ok(0)) => return Poll::Ready(Ok(())),
+                        Poll::Ready(Ok(_)) => continue,
+                        Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
+                        Poll::Pending => Poll::Pending,
+                    }
+                }
+            };
+            match read {
+                Poll::Ready(done) => return Poll::Ready(done),
+                Poll::Pending => ready!(this.poll_timer(cx))?,
+            }
+        }
+    }
+}
+
+/// Puts the app's head in place of hyper's: its lines, and of hyper's only those it does not say itself.
+fn rewrite(head: &[u8], response: &RawResponse, out: &mut BytesMut) {
+    out.extend_from_slice(&response.lines);
+    let mut lines = head.split(|b| *b == b'\n').skip(1);
+    for line in lines.by_ref().map_while(|line| line.strip_suffix(b"\r")).take_while(|line| !line.is_empty()) {
+        let name = &line[..memchr::memchr(b':', line).unwrap_or(line.len())];
+        if !response.said.iter().any(|said| name.eq_ignore_ascii_case(said.as_bytes())) {
+            out.extend_from_slice(line);
+            out.extend_from_slice(b"\r\n");
+        }
+    }
+    out.extend_from_slice(b"\r\n");
+}
+
+impl<IO: AsyncRead + AsyncWrite + Unpin> GatedIo<IO> {
+    /// A write that waits, but not for ever.
+    fn bound_wait<T>(&mut self, cx: &mut Context<'_>, written: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
+        if written.is_ready() {
+            self.stalled = None;
+            return written;
+        }
+        let write_idle = self.limits.write_idle;
+        let stalled = self.stalled.get_or_insert_with(|| Box::pin(tokio::time::sleep(write_idle)));
+        ready!(stalled.as_mut().poll(cx));
+        Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
+    }
+
+    fn poll_outbox(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while !self.outbox.is_empty() {
+            let written = Pin::new(&mut self.io).poll_write(cx, &self.outbox);
+            let written = ready!(self.bound_wait(cx, written))?;
+            if written == 0 {
+                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+            }
+            self.outbox.advance(written);
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    /// Looks for the head that is to be replaced. Gives how many bytes of `buf` are dealt with, if it is in there.
+    fn replace_head(&mut self, buf: &[u8]) -> io::Result<Option<usize>> {
+        let mut shared = self.keeper.shared();
+        let Some(response) = &shared.response else { return Ok(None) };
+        let Some(start) = memchr::memmem::find(buf, response.marker.as_bytes()) else { return Ok(None) };
+        let Some(end) = memchr::memmem::find(&buf[start..], b"\r\n\r\n") else {
+            return Err(io::Error::new(io::ErrorKind::InvalidData, "a response head in pieces"));
+        };
+        let end = start + end + 4;
+        self.outbox.extend_from_slice(&buf[..start]);
+        rewrite(&buf[start..end], response, &mut self.outbox);
+        shared.response = None;
+        Ok(Some(end))
+    }
+}
+
+impl<IO: AsyncRead + AsyncWrite + Unpin> AsyncWrite for GatedIo<IO> {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        self.as_mut().poll_write_vectored(cx, &[io::IoSlice::new(buf)])
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let this = &mut *self;
+        ready!(this.poll_outbox(cx))?;
+        let first = bufs.iter().find(|b| !b.is_empty()).map_or(&[][..], |b| &**b);
+        let Some(mut taken) = this.replace_head(first)? else {
+            let written = Pin::new(&mut this.io).poll_write_vectored(cx, bufs);
+            return this.bound_wait(cx, written);
+        };
+        let rest: usize = bufs.iter().map(|b| b.len()).sum::<usize>() - taken;
+        if rest <= JOIN_BYTES_MAX {
+            let mut skip = taken;
+            for buf in bufs {
+                let skipped = skip.min(buf.len());
+                skip -= skipped;
+                this.outbox.extend_from_slice(&buf[skipped..]);
+            }
+            taken += rest;
+        }
+        // The bytes are ours now; what does not go out at once goes first next time.
+        match this.poll_outbox(cx) {
+            Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
+            Poll::Ready(Ok(())) | Poll::Pending => Poll::Ready(Ok(taken)),
+        }
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.io.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        ready!(self.poll_outbox(cx))?;
+        Pin::new(&mut self.io).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let this = &mut *self;
+        ready!(this.poll_outbox(cx))?;
+        if this.linger.is_none() {
+            ready!(Pin::new(&mut this.io).poll_shutdown(cx))?;
+            if !matches!(this.phase, Phase::Refused | Phase::Length(_) | Phase::Chunks(_)) {
+                return Poll::Ready(Ok(()));
+            }
+            let until = Instant::now() + LINGER;
+            this.timer.set(until);
+            this.linger = Some((until, 0));
+        }
+        while let Some((until, drained)) = this.linger {
+            this.inbox.clear();
+            match this.poll_inbox(cx) {
+                Poll::Ready(Ok(read)) if read > 0 && drained + read < LINGER_BYTES_MAX => {
+                    this.linger = Some((until, drained + read));
+                }
+                Poll::Ready(_) => break,
+                Poll::Pending => {
+                    ready!(this.timer.poll(cx));
+                    break;
+                }
+            }
+        }
+        Poll::Ready(Ok(()))
+    }
+}

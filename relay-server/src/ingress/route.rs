@@ -1,0 +1,183 @@
+//! From a gated head to an order: which source, whether it takes this, and what is forwarded.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, RwLock};
+use std::time::Instant;
+
+use protocol::field::{HeaderBlock, is_hop_by_hop, is_ours, is_protected, list_names};
+use protocol::id::EventId;
+
+use super::gate::Head;
+use crate::delivery::live::Order;
+use crate::model::{Source, SourceId};
+use crate::refusal::Refusal;
+use crate::store::Store;
+
+/// Path under which sources are found.
+const MOUNT: &[u8] = b"/h/";
+
+/// Who is on the other end of a public connection.
+#[derive(Debug, Clone, Copy)]
+pub struct Peer {
+    /// Address of the sender.
+    pub remote: IpAddr,
+    /// Whether the connection is encrypted.
+    pub is_tls: bool,
+}
+
+/// Finds sources and checks their rules.
+#[derive(Clone)]
+pub struct Router {
+    store: Store,
+    domain: Option<String>,
+    flights: Arc<RwLock<HashMap<SourceId, Arc<AtomicU32>>>>,
+}
+
+/// A place in a source's flight, given back when dropped.
+#[derive(Debug)]
+pub struct Flight(Arc<AtomicU32>);
+
+impl Drop for Flight {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+impl Router {
+    /// A router over the sources of `store`; with a `domain`, sources are also found at `<slug>.<domain>`.
+    #[must_use]
+    pub fn new(store: Store, domain: Option<String>) -> Self {
+        Self { store, domain: domain.map(|d| format!(".{}", d.to_ascii_lowercase())), flights: Arc::default() }
+    }
+
+    /// The source a head is for, and how many bytes of its target found it.
+    ///
+    /// # Errors
+    /// [`Refusal::SourceNotFound`].
+    pub fn find(&self, head: &Head) -> Result<(Arc<Source>, u16), Refusal> {
+        let (slug, mount) = self.slug_of(head).ok_or(Refusal::SourceNotFound)?;
+        let source = self.store.source(slug).ok_or(Refusal::SourceNotFound)?;
+        Ok((source, mount))
+    }
+
+    fn slug_of<'h>(&self, head: &'h Head) -> Option<(&'h str, u16)> {
+        if let Some(domain) = &self.domain {
+            let host = head.authority.split(':').next().unwrap_or_default();
+            if let Some(slug) = host.strip_suffix(domain.as_str()) {
+                return Some((slug, 0));
+            }
+        }
+        let rest = head.target.strip_prefix(MOUNT)?;
+        let end = rest.iter().position(|b| matches!(b, b'/' | b'?' | b'#')).unwrap_or(rest.len());
+        let mount = u16::try_from(MOUNT.len() + end).ok()?;
+        Some((std::str::from_utf8(&rest[..end]).ok()?, mount))
+    }
+
+    /// Whether the source takes this request now; the [`Flight`] is held while it is under way.
+    ///
+    /// # Errors
+    /// What to tell the sender.
+    pub fn check(&self, source: &Source, head: &Head, peer: Peer, body_bytes_max: u64) -> Result<Flight, Refusal> {
+        let rules = &source.rules;
+        if !rules.methods.is_empty() && !rules.methods.contains(&head.method) {
+            return Err(Refusal::MethodRefused);
+        }
+        if !rules.networks.is_empty() && !rules.networks.iter().any(|n| n.contains(&peer.remote.to_canonical())) {
+            return Err(Refusal::NetworkRefused);
+        }
+        if rules.paused {
+            return Err(Refusal::Paused);
+        }
+        if matches!(head.framing, protocol::field::BodyFraming::Length(n) if n > body_bytes_max) {
+            return Err(Refusal::BodyTooLarge);
+        }
+        let flight = self.flight(source.id);
+        if flight.fetch_add(1, Ordering::Relaxed) >= rules.in_flight_max {
+            flight.fetch_sub(1, Ordering::Relaxed);
+            return Err(Refusal::RateLimited);
+        }
+        Ok(Flight(flight))
+    }
+
+    fn flight(&self, source: SourceId) -> Arc<AtomicU32> {
+        if let Some(flight) = self.flights.read().expect("flight lock").get(&source) {
+            return Arc::clone(flight);
+        }
+        Arc::clone(self.flights.write().expect("flight lock").entry(source).or_default())
+    }
+}
+
+/// What is forwarded: everything as sent, less what concerns the connection or pretends to be ours, plus what the app
+/// should know.
+///
+/// # Errors
+/// [`Refusal::HeaderTooLarge`] when ours do not fit any more.
+pub fn forwarded(head: &Head, peer: Peer, event: EventId, is_upgrade: bool) -> Result<HeaderBlock, Refusal> {
+    let mut named: Vec<&[u8]> = Vec::new();
+    for (name, value) in &head.headers {
+        if name.eq_ignore_ascii_case(b"connection") {
+            named.extend(value.split(|b| *b == b',').map(<[u8]>::trim_ascii));
+        }
+    }
+    let mut block = HeaderBlock::with_capacity(head.headers.as_bytes().len() + 256);
+    let mut push = |name: &[u8], value: &[u8]| block.push(name, value).map_err(|_| Refusal::HeaderTooLarge);
+    for (name, value) in &head.headers {
+        if is_upgrade && (name.eq_ignore_ascii_case(b"upgrade") || name.eq_ignore_ascii_case(b"connection")) {
+            let switches = name.len() == 7 || list_names(value, b"upgrade");
+            if switches {
+                push(name, if name.len() == 7 { value } else { b"Upgrade" })?;
+            }
+            continue;
+        }
+        let is_named = !is_protected(name) && named.iter().any(|n| name.eq_ignore_ascii_case(n));
+        if is_hop_by_hop(name) || is_named || is_ours(name) || is_replaced(name) {
+            continue;
+        }
+        push(name, value)?;
+    }
+    push(b"X-Forwarded-For", peer.remote.to_canonical().to_string().as_bytes())?;
+    push(b"X-Forwarded-Proto", if peer.is_tls { b"https" } else { b"http" })?;
+    if !head.authority.is_empty() {
+        push(b"X-Forwarded-Host", head.authority.as_bytes())?;
+    }
+    push(b"Relay-Event-Id", event.to_string().as_bytes())?;
+    push(b"Relay-Attempt", b"1")?;
+    Ok(block)
+}
+
+/// Answered here (`Expect`), or said by us alone: a sender's own claim about where it comes from counts nothing.
+fn is_replaced(name: &[u8]) -> bool {
+    const NAMES: [&[u8]; 6] =
+        [b"expect", b"x-forwarded-for", b"x-forwarded-proto", b"x-forwarded-host", b"http2-settings", b"forwarded"];
+    NAMES.iter().any(|n| name.eq_ignore_ascii_case(n))
+}
+
+/// An order for a head that was let through.
+///
+/// # Errors
+/// [`Refusal::HeaderTooLarge`].
+pub fn order(
+    head: &Head,
+    source: Arc<Source>,
+    mount: u16,
+    peer: Peer,
+    event: EventId,
+    received: Instant,
+) -> Result<Order, Refusal> {
+    let is_upgrade = head.upgrade.as_deref() == Some("websocket") && source.rules.upgrade;
+    let headers = forwarded(head, peer, event, is_upgrade)?;
+    Ok(Order {
+        event,
+        source,
+        remote: peer.remote,
+        received,
+        method: head.method.clone(),
+        target: head.target.clone(),
+        mount,
+        headers,
+        framing: head.framing,
+        is_upgrade,
+    })
+}

@@ -1,0 +1,108 @@
+//! Everyone the driver can start: the two product binaries, and the parts this binary plays itself.
+
+use std::ffi::OsString;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use tempfile::TempDir;
+
+use crate::load::{COUNTED_RUN_MAX, Measured, Plan, Stop};
+use crate::process::{Input, Launch, Process};
+
+/// A part or a server that takes longer than this to get ready never will.
+pub const READY_MAX: Duration = Duration::from_secs(30);
+
+/// A load process may take so much longer than its plan says, for start-up and a slow last look at `/proc`.
+const LOAD_SLACK: Duration = Duration::from_secs(20);
+
+#[derive(Debug)]
+pub struct Crew {
+    own: PathBuf,
+    pub server: PathBuf,
+    pub agent: PathBuf,
+    folder: TempDir,
+}
+
+impl Crew {
+    pub fn assemble() -> Result<Self> {
+        let own = std::env::current_exe().context("cannot tell where this binary is")?;
+        let beside = own.parent().context("this binary lies in no folder")?;
+        Ok(Self {
+            server: beside.join("relay-server"),
+            agent: beside.join("relay-agent"),
+            folder: tempfile::Builder::new().prefix("bench-relay-").tempdir()?,
+            own,
+        })
+    }
+
+    /// Logs, data and settings of everyone lie here, until the driver ends.
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// Makes sure that the product's binaries are there.
+    pub fn check_product(&self) -> Result<()> {
+        for binary in [&self.server, &self.agent] {
+            ensure!(
+                binary.exists(),
+                "{} is not there: run `cargo build --release -p relay-server -p relay-agent` first",
+                binary.display()
+            );
+        }
+        Ok(())
+    }
+
+    pub async fn app(&self, name: &str) -> Result<(Process, SocketAddr)> {
+        self.part(name, vec!["app".into()]).await
+    }
+
+    pub async fn hop(&self, name: &str, upstream: SocketAddr) -> Result<(Process, SocketAddr)> {
+        self.part(name, vec!["hop".into(), "--upstream".into(), upstream.to_string().into()]).await
+    }
+
+    pub async fn link(&self, name: &str, upstream: SocketAddr) -> Result<(Process, SocketAddr)> {
+        self.part(name, vec!["lossy".into(), "--upstream".into(), upstream.to_string().into()]).await
+    }
+
+    /// Runs a load plan in a process of its own.
+    pub async fn load(&self, plan: &Plan) -> Result<Measured> {
+        let arguments = vec!["load".into(), serde_json::to_string(plan)?.into()];
+        let longest = match plan.stop {
+            Stop::After(window) => plan.warm_up + window,
+            Stop::AfterRequests(_) => COUNTED_RUN_MAX,
+        };
+        let launch = Launch {
+            name: "load",
+            binary: &self.own,
+            arguments,
+            environment: Vec::new(),
+            input: Input::Nothing,
+        };
+        let output = Process::start(launch, self.folder())?.finish(longest + LOAD_SLACK).await?;
+        serde_json::from_str(&output).context("the load generator did not print its figures")
+    }
+
+    async fn part(&self, name: &str, arguments: Vec<OsString>) -> Result<(Process, SocketAddr)> {
+        let launch =
+            Launch { name, binary: &self.own, arguments, environment: Vec::new(), input: Input::Open };
+        let mut process = Process::start(launch, self.folder())?;
+        let addr = process.line(READY_MAX, |line| line["addr"].as_str()?.parse().ok()).await?;
+        Ok((process, addr))
+    }
+}
+
+/// Builds the product as the benchmark itself was built, with the workspace's own settings.
+pub fn build_product() -> Result<()> {
+    let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let built = Command::new(cargo)
+        .args(["build", "--release", "-p", "relay-server", "-p", "relay-agent"])
+        .current_dir(workspace)
+        .status()
+        .context("cannot run cargo; with --no-build the binaries are taken as they are")?;
+    ensure!(built.success(), "relay-server and relay-agent do not build");
+    Ok(())
+}

@@ -1,0 +1,178 @@
+//! The chapters of the benchmark. To add one: a file, a variant, a line in each `match` here.
+
+use std::time::Duration;
+
+use anyhow::{Result, bail, ensure};
+use clap::ValueEnum;
+use serde_json::Value;
+
+use crate::cli::Options;
+use crate::crew::{Crew, build_product};
+use crate::machine::Machine;
+use crate::report::{Findings, Report};
+use crate::systems::System;
+
+mod bulk;
+mod idle;
+mod restart;
+mod small;
+mod wan;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Chapter {
+    /// Small POSTs: requests per second, latency, CPU per request
+    Small,
+    /// One large body at a time: throughput, CPU, peak memory
+    Bulk,
+    /// Memory per connected agent, and after many requests
+    Idle,
+    /// Time to the first answer after a server crash and after a cut link
+    Restart,
+    /// Small POSTs over a link with delay and loss
+    Wan,
+}
+
+impl Chapter {
+    pub const ALL: &[Self] = &[Self::Small, Self::Bulk, Self::Idle, Self::Restart, Self::Wan];
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Small => "small",
+            Self::Bulk => "bulk",
+            Self::Idle => "idle",
+            Self::Restart => "restart",
+            Self::Wan => "wan",
+        }
+    }
+
+    /// Whether it compares the systems chosen, or is about the product alone.
+    fn compares(self) -> bool {
+        matches!(self, Self::Small | Self::Bulk)
+    }
+
+    async fn run(self, bench: &Bench<'_>) -> Result<Findings> {
+        // Boxed: each is a long story, and they never run at the same time.
+        match self {
+            Self::Small => Box::pin(small::run(bench)).await,
+            Self::Bulk => Box::pin(bulk::run(bench)).await,
+            Self::Idle => Box::pin(idle::run(bench)).await,
+            Self::Restart => Box::pin(restart::run(bench)).await,
+            Self::Wan => Box::pin(wan::run(bench)).await,
+        }
+    }
+}
+
+/// What every chapter works with.
+struct Bench<'a> {
+    crew: &'a Crew,
+    systems: &'a [System],
+    effort: Effort,
+}
+
+/// How much of everything.
+struct Effort {
+    rounds: usize,
+    warm_up: Duration,
+    window: Duration,
+    /// Large bodies one after the other, as one figure: CPU time comes in steps of 10 ms.
+    transfers: u64,
+    /// Rising.
+    agent_counts: &'static [usize],
+    requests_before_weighing: u64,
+    tries: usize,
+    /// The congestion controller needs round trips, not requests, to find its way.
+    wan_warm_up: Duration,
+    wan_window: Duration,
+}
+
+impl Effort {
+    const FULL: Self = Self {
+        rounds: 3,
+        warm_up: Duration::from_secs(1),
+        window: Duration::from_secs(3),
+        transfers: 8,
+        agent_counts: &[1, 100, 1_000],
+        requests_before_weighing: 100_000,
+        tries: 5,
+        wan_warm_up: Duration::from_secs(2),
+        wan_window: Duration::from_secs(6),
+    };
+
+    const QUICK: Self = Self {
+        rounds: 1,
+        warm_up: Duration::from_millis(300),
+        window: Duration::from_secs(1),
+        transfers: 2,
+        agent_counts: &[1, 10, 50],
+        requests_before_weighing: 10_000,
+        tries: 2,
+        wan_warm_up: Duration::from_secs(1),
+        wan_window: Duration::from_secs(2),
+    };
+}
+
+/// Runs the chapters chosen, prints their tables, and writes the report. A chapter that fails does not stop the
+/// others, but makes the whole an error.
+pub async fn all(options: &Options) -> Result<()> {
+    if cfg!(debug_assertions) {
+        bail!("this benchmark was built without optimisation: run `cargo bench-relay`");
+    }
+    let crew = Crew::assemble()?;
+    let chapters = options.chapters();
+    let compares_product = options.systems().iter().any(|system| system.is_product());
+    if chapters.iter().any(|chapter| compares_product || !chapter.compares()) {
+        if !options.no_build {
+            build_product()?;
+        }
+        crew.check_product()?;
+    }
+
+    let effort = if options.quick { Effort::QUICK } else { Effort::FULL };
+    let mut report = Report {
+        machine: Machine::look()?,
+        is_quick: options.quick,
+        rounds: effort.rounds,
+        chapters: serde_json::Map::new(),
+    };
+    println!("{}\n", machine_line(&report.machine));
+    let bench = Bench { crew: &crew, systems: options.systems(), effort };
+    let mut failed = Vec::new();
+    for chapter in chapters {
+        let found = match chapter.run(&bench).await {
+            Ok(findings) => {
+                for table in &findings.tables {
+                    println!("{}", table.text());
+                }
+                findings.data
+            }
+            Err(error) => {
+                eprintln!("{} failed: {error:#}", chapter.name());
+                failed.push(chapter.name());
+                Value::String(format!("{error:#}"))
+            }
+        };
+        report.chapters.insert(chapter.name().to_owned(), found);
+        // After every chapter, so that an interrupted run keeps what it has.
+        report.write(&options.out)?;
+    }
+    println!("The figures are in {}.", options.out.display());
+    ensure!(failed.is_empty(), "not measured: {}", failed.join(", "));
+    Ok(())
+}
+
+fn machine_line(machine: &Machine) -> String {
+    format!(
+        "{} cores, {}, {} MiB, {}, kernel {}, {}",
+        machine.cores,
+        machine.cpu_model,
+        machine.memory_mib,
+        machine.operating_system,
+        machine.kernel,
+        machine.measured_at
+    )
+}
+
+/// Talk goes to standard error, so that the tables can be piped.
+fn progress(text: &str) {
+    eprintln!("  {text}");
+}
