@@ -1,1 +1,12 @@
+//! The harness: the whole house in one process on real sockets, and a small language to talk about it.
+//!
+//! [`World`] is a server with agents around it, [`App`] an application that records what reaches it and answers as
+//! told, [`client`] a sender that writes exactly the bytes it is given. The lossy UDP proxy is `relay_bench::lossy`.
 
+pub mod app;
+pub mod client;
+pub mod world;
+
+pub use app::{App, Recorded};
+pub use client::{Answer, Sender};
+pub use world::{AgentInWorld, World};

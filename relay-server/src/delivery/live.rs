@@ -493,7 +493,7 @@ impl Waiting {
                 Ok(Some(Ok(Response::Failure(failure)))) => return Waited::Failed(failure),
                 Ok(Some(Err(error))) => {
                     tracing::warn!(%error, session.id = %held.claim.session.id, "agent sent a response that cannot be");
-                    return Waited::Broke(link::StreamError::GivenUp(StreamCode::PROTOCOL).into());
+                    return Waited::Broke(StreamError::GivenUp(StreamCode::PROTOCOL).into());
                 }
                 Ok(None) => return Waited::Broke(protocol::body::BodyError::Truncated.into()),
                 Err(error) if is_refusal(&error) => return Waited::Refused,

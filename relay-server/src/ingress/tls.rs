@@ -1,7 +1,7 @@
 //! TLS of the public listener: certificate files, read again when they change.
 
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -41,7 +41,7 @@ fn load(files: &TlsFiles) -> io::Result<CertifiedKey> {
     CertifiedKey::from_der(chain, key, &provider).map_err(|error| bad(&files.key, &error))
 }
 
-fn changed(path: &PathBuf) -> Option<SystemTime> {
+fn changed(path: &Path) -> Option<SystemTime> {
     path.metadata().and_then(|m| m.modified()).ok()
 }
 

@@ -1,0 +1,145 @@
+use clap::ValueEnum as _;
+use clap_complete::Shell;
+
+use super::*;
+
+fn parsed(words: &str) -> Result<Cli, clap::Error> {
+    let program = std::iter::once("relay-agent");
+    parse(program.chain(words.split_whitespace()).map(OsString::from).collect())
+}
+
+fn refused(words: &str) -> String {
+    match parsed(words) {
+        Ok(_) => panic!("`{words}` was taken"),
+        Err(error) => error.to_string(),
+    }
+}
+
+fn verb(words: &str) -> &'static str {
+    match parsed(words).unwrap_or_else(|error| panic!("`{words}`: {error}")).verb {
+        Verb::Login(_) => "login",
+        Verb::Forward(_) => "forward",
+        Verb::Up(_) => "up",
+        Verb::Sources(_) => "sources",
+        Verb::Events(_) => "events",
+        Verb::Event(_) => "event",
+        Verb::Tail(_) => "tail",
+        Verb::Status(_) => "status",
+        Verb::Doctor(_) => "doctor",
+        Verb::Completions(_) => "completions",
+        Verb::Logout(_) => "logout",
+        Verb::Unnamed(_) => "unnamed",
+    }
+}
+
+#[test]
+fn clap_finds_no_fault_with_the_arguments() {
+    Cli::command().debug_assert();
+}
+
+#[test]
+fn each_shape_leads_to_its_verb() {
+    let table = [
+        ("3000", "forward"),
+        ("--json 3000", "forward"),
+        ("--color never -q 3000 --host preserve", "forward"),
+        ("3000 --json --timeout 5s", "forward"),
+        ("localhost:3000", "forward"),
+        ("http://localhost:3000/hooks", "forward"),
+        ("unix:/run/app.sock", "forward"),
+        ("forward 3000", "forward"),
+        ("forward github 3000", "forward"),
+        ("forward github http://localhost:3000 --sharing replace --upgrade --no-create", "forward"),
+        ("up", "up"),
+        ("up other.toml", "up"),
+        ("login", "login"),
+        ("login -", "login"),
+        ("login relay://t@h:1 --offline", "login"),
+        ("sources --json", "sources"),
+        ("events --source github --limit 5", "events"),
+        ("event evt_00000000000000000000000001 --body", "event"),
+        ("tail --source github", "tail"),
+        ("status", "status"),
+        ("doctor 3000 4000", "doctor"),
+        ("completions zsh", "completions"),
+        ("logout", "logout"),
+    ];
+    for (words, expected) in table {
+        assert_eq!(verb(words), expected, "{words}");
+    }
+}
+
+#[test]
+fn slips_are_told_with_the_word_that_was_meant() {
+    for (words, told) in [
+        ("statsu", "did you mean `status`?"),
+        ("--json evnts", "did you mean `events`?"),
+        ("github 3000", "did you mean `forward github 3000`?"),
+        ("xyzzy", "`xyzzy` is neither a verb nor a target"),
+        ("forward xyzzy", "`xyzzy` names no port"),
+        ("forward GitHub 3000", "lower-case letters"),
+        ("3000 --sharing pol", "did you mean `pool`?"),
+        ("3000 --timeout never", "expected a time"),
+        ("3000 --hots x", "--host"),
+        ("event 7", "evt_"),
+        ("events --limit 0", "0 is not in"),
+        ("-q -v status", "cannot be used with"),
+    ] {
+        let text = refused(words);
+        assert!(text.contains(told), "`{words}`: {text}");
+    }
+}
+
+#[test]
+fn a_token_among_the_arguments_is_refused_and_not_repeated() {
+    for words in ["--token SECRET status", "status --token=SECRET", "3000 --token SECRET"] {
+        let text = refused(words);
+        assert!(text.contains("RELAY_TOKEN") && !text.contains("SECRET"), "{text}");
+    }
+}
+
+#[test]
+fn help_names_every_verb_exit_code_and_variable() {
+    let help = Cli::command().render_long_help().to_string();
+    for command in Cli::command().get_subcommands() {
+        let line = format!("\n  {} ", command.get_name());
+        assert!(help.contains(&line), "{} is missing", command.get_name());
+    }
+    let words = [
+        "0 done",
+        "1 failed",
+        "2 usage",
+        "3 refused",
+        "4 server not",
+        "5 server could",
+        "6 taken over",
+        "130 stopped",
+        "RELAY_SERVER",
+        "RELAY_TOKEN",
+        "RELAY_CONFIG_DIR",
+        "NO_COLOR",
+        "relay-agent 3000",
+    ];
+    for word in words {
+        assert!(help.contains(word), "{word} is missing in\n{help}");
+    }
+    assert!(!help.contains("--token "), "no such flag is offered");
+}
+
+#[test]
+fn every_verb_explains_itself() {
+    for command in Cli::command().get_subcommands() {
+        let about = command.get_about().map(ToString::to_string).unwrap_or_default();
+        assert!((10..80).contains(&about.len()), "{}: {about:?}", command.get_name());
+    }
+}
+
+#[test]
+fn every_shell_gets_its_completions() {
+    for shell in Shell::value_variants() {
+        let mut script = Vec::new();
+        clap_complete::generate(*shell, &mut Cli::command(), "relay-agent", &mut script);
+        let script = String::from_utf8(script).unwrap();
+        assert!(script.contains("doctor") && script.contains("forward"), "{shell}");
+    }
+}

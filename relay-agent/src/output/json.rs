@@ -1,0 +1,201 @@
+//! What happens as JSON lines, for scripts: one object per [`AgentEvent`], told apart by `type`. Fields are only ever
+//! added; a reader skips what it does not know. Described in `docs/agent.md`.
+
+use std::time::Duration;
+
+use relay_agent::{AgentEvent, EndReason, LinkState, Route};
+use serde_json::{Value, json};
+
+use super::unit;
+
+/// The objects for something that happened at `now_ms`: one, or one per target for a source with several.
+pub(crate) fn objects(event: &AgentEvent, routes: &[Route], now_ms: u64) -> Vec<Value> {
+    let objects = match event {
+        AgentEvent::Link(state) => vec![link(state)],
+        AgentEvent::Served { source, result } => {
+            routes.iter().filter(|route| route.source == *source).map(|route| served(route, result)).collect()
+        }
+        AgentEvent::Arrived(arrived) => vec![json!({
+            "type": "arrived",
+            "event": arrived.event.to_string(),
+            "attempt": arrived.attempt,
+            "source": arrived.source.as_str(),
+            "method": arrived.method,
+            "path": arrived.path,
+            "name": arrived.name,
+            "body_bytes": arrived.body_bytes,
+        })],
+        AgentEvent::Answered(answered) => vec![json!({
+            "type": "answered",
+            "event": answered.event.to_string(),
+            "source": answered.source.as_str(),
+            "status": answered.result.as_ref().ok(),
+            "error": answered.result.as_ref().err(),
+            "app_us": micros(answered.app),
+            "tunnel_us": micros(answered.tunnel),
+        })],
+        AgentEvent::Notice(text) => vec![json!({ "type": "notice", "text": text })],
+    };
+    objects.into_iter().map(|object| at(object, now_ms)).collect()
+}
+
+/// The object that stands for lines left out because the reader was too slow.
+pub(crate) fn skipped(lines: u64) -> Value {
+    json!({ "type": "skipped", "lines": lines })
+}
+
+fn at(mut object: Value, now_ms: u64) -> Value {
+    object["at"] = unit::rfc3339(now_ms).into();
+    object
+}
+
+fn link(state: &LinkState) -> Value {
+    match state {
+        LinkState::Connecting { attempt } => {
+            json!({ "type": "link", "state": "connecting", "attempt": attempt })
+        }
+        LinkState::Live { session, rtt, server, clock_skew_ms } => json!({
+            "type": "link",
+            "state": "live",
+            "session": session.to_string(),
+            "rtt_us": micros(*rtt),
+            "server": server,
+            "clock_skew_ms": clock_skew_ms,
+        }),
+        LinkState::Down { reason, next_try } => json!({
+            "type": "link",
+            "state": "down",
+            "reason": reason,
+            "next_try_ms": u64::try_from(next_try.as_millis()).unwrap_or(u64::MAX),
+        }),
+        LinkState::Ended(reason) => json!({
+            "type": "link",
+            "state": "ended",
+            "reason": match reason {
+                EndReason::Stopped => "stopped",
+                EndReason::Refused(_) => "refused",
+                EndReason::Identity(_) => "identity",
+                EndReason::TakenOver => "taken_over",
+                EndReason::Revoked => "revoked",
+            },
+            "text": reason.to_string(),
+        }),
+    }
+}
+
+fn served(route: &Route, result: &Result<String, protocol::control::ServeError>) -> Value {
+    json!({
+        "type": "source",
+        "name": route.source.as_str(),
+        "destination": route.destination.as_str(),
+        "target": route.target.to_string(),
+        "url": result.as_ref().ok(),
+        "error": result.as_ref().err().map(|error| json!({ "code": error.code, "text": error.text })),
+    })
+}
+
+fn micros(time: Duration) -> u64 {
+    u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use protocol::control::ServeError;
+    use protocol::id::{EventId, SessionId};
+    use relay_agent::{Answered, Arrived};
+
+    use super::*;
+
+    const NOW: u64 = 1_772_370_185_120;
+
+    fn object(event: &AgentEvent) -> Value {
+        let route = Route::new("github".parse().unwrap(), "http://localhost:3000/hooks".parse().unwrap());
+        let objects = objects(event, &[route], NOW);
+        assert_eq!(objects.len(), 1);
+        assert!(!objects[0].to_string().contains(['\n', '\x1b']), "one line, nothing raw");
+        objects[0].clone()
+    }
+
+    /// Frozen: scripts read these.
+    #[test]
+    fn every_event_has_its_object() {
+        let at = r#""at":"2026-03-01T13:03:05.120Z""#;
+        let id = EventId(7).to_string();
+        let ended = AgentEvent::Link(LinkState::Ended(EndReason::TakenOver));
+        let refused = ServeError { code: "scope_refused".to_owned(), text: "no".to_owned() };
+        let github = || "github".parse().unwrap();
+        let table = [
+            (
+                AgentEvent::Link(LinkState::Connecting { attempt: 2 }),
+                format!(r#"{{{at},"attempt":2,"state":"connecting","type":"link"}}"#),
+            ),
+            (
+                AgentEvent::Link(LinkState::Live {
+                    session: SessionId(1),
+                    rtt: Duration::from_millis(23),
+                    server: "relay-server 0.1.0".to_owned(),
+                    clock_skew_ms: -4,
+                }),
+                format!(
+                    r#"{{{at},"clock_skew_ms":-4,"rtt_us":23000,"server":"relay-server 0.1.0","session":"{}","state":"live","type":"link"}}"#,
+                    SessionId(1)
+                ),
+            ),
+            (
+                AgentEvent::Link(LinkState::Down {
+                    reason: "no answer".to_owned(),
+                    next_try: Duration::from_millis(2400),
+                }),
+                format!(r#"{{{at},"next_try_ms":2400,"reason":"no answer","state":"down","type":"link"}}"#),
+            ),
+            (
+                ended,
+                format!(
+                    r#"{{{at},"reason":"taken_over","state":"ended","text":"taken over by another connection of this agent","type":"link"}}"#
+                ),
+            ),
+            (
+                AgentEvent::Served { source: github(), result: Ok("https://r.example/h/github".to_owned()) },
+                format!(
+                    r#"{{{at},"destination":"default","error":null,"name":"github","target":"http://localhost:3000/hooks","type":"source","url":"https://r.example/h/github"}}"#
+                ),
+            ),
+            (
+                AgentEvent::Served { source: github(), result: Err(refused) },
+                format!(
+                    r#"{{{at},"destination":"default","error":{{"code":"scope_refused","text":"no"}},"name":"github","target":"http://localhost:3000/hooks","type":"source","url":null}}"#
+                ),
+            ),
+            (
+                AgentEvent::Arrived(Arrived {
+                    event: EventId(7),
+                    attempt: 1,
+                    source: github(),
+                    method: "POST".to_owned(),
+                    path: "/hooks\u{1b}".to_owned(),
+                    name: None,
+                    body_bytes: Some(3),
+                }),
+                format!(
+                    r#"{{{at},"attempt":1,"body_bytes":3,"event":"{id}","method":"POST","name":null,"path":"/hooks\u001b","source":"github","type":"arrived"}}"#
+                ),
+            ),
+            (
+                AgentEvent::Answered(Answered {
+                    event: EventId(7),
+                    source: github(),
+                    result: Ok(200),
+                    app: Duration::from_millis(12),
+                    tunnel: Duration::from_millis(41),
+                }),
+                format!(
+                    r#"{{{at},"app_us":12000,"error":null,"event":"{id}","source":"github","status":200,"tunnel_us":41000,"type":"answered"}}"#
+                ),
+            ),
+            (AgentEvent::Notice("hi".to_owned()), format!(r#"{{{at},"text":"hi","type":"notice"}}"#)),
+        ];
+        for (event, line) in table {
+            assert_eq!(object(&event), serde_json::from_str::<Value>(&line).unwrap());
+        }
+    }
+}

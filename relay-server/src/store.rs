@@ -1,0 +1,223 @@
+//! What the server remembers: projects, sources, tokens, events. SQLite under `DIR/relay.db`.
+//!
+//! [`Store`] is a cheap handle. Sources are read from memory; everything else that is asked goes to a few reading
+//! connections, everything that changes to one writing thread that commits in batches. A method that says it changed
+//! something has it on disk (`fsync`) by then. Only [`Store::record`] does not wait: nobody was promised anything.
+
+mod cache;
+mod column;
+mod error;
+mod events;
+mod job;
+mod open;
+mod projects;
+mod queue;
+mod reader;
+mod record;
+mod reserve;
+mod retention;
+mod sources;
+mod tokens;
+mod writer;
+
+#[cfg(test)]
+mod tests;
+
+use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
+
+use protocol::id::EventId;
+use rusqlite::Connection;
+
+pub use self::cache::Owner;
+pub use self::error::{Health, OpenError, RecordFull, SourceError, StoreError};
+pub use self::events::{EVENTS_MAX, EventDetail, EventFilter, EventSummary, OutcomeKind};
+pub use self::projects::DEFAULT_PROJECT;
+pub use self::retention::{Pruned, Retention};
+pub use self::tokens::NewToken;
+
+use self::cache::Change;
+use self::reader::Readers;
+use self::reserve::Reserve;
+use self::writer::{Shared, Writer};
+use crate::clock::Clock;
+use crate::entropy;
+use crate::model::EventRecord;
+
+/// What became of records so far.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct RecordCounts {
+    /// On disk.
+    pub written: u64,
+    /// Taken by [`Store::record`], and then not written: the disk was full or failed.
+    pub lost: u64,
+}
+
+/// A handle on the database. The last one to go writes what is still queued, and waits for that.
+#[derive(Clone)]
+pub struct Store {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    shared: Arc<Shared>,
+    readers: Readers,
+    last_key: AtomicU64,
+    clock: Clock,
+    writer: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+impl Inner {
+    /// Lets the writer finish, and waits for it.
+    fn stop(&self) {
+        self.shared.queue.close();
+        let writer = self.writer.lock().ok().and_then(|mut writer| writer.take());
+        // A writer that panicked has said so through its health.
+        let _ = writer.map(JoinHandle::join);
+    }
+}
+
+impl Store {
+    /// Opens the database in `data_dir`; makes both, for this user only, if they are not there.
+    ///
+    /// # Errors
+    /// When the directory cannot be used, or what is in it is not ours, too new, or broken.
+    pub async fn open(data_dir: &Path, clock: Clock) -> Result<Self, OpenError> {
+        let dir = data_dir.to_owned();
+        let opening = tokio::task::spawn_blocking(move || Self::open_blocking(&dir, clock));
+        opening.await.unwrap_or_else(|error| {
+            let source = std::io::Error::other(error);
+            Err(OpenError::Directory { path: data_dir.to_owned(), source })
+        })
+    }
+
+    fn open_blocking(data_dir: &Path, clock: Clock) -> Result<Self, OpenError> {
+        let path = open::prepare(data_dir)?;
+        let refused = |source| OpenError::Database { path: path.clone(), source };
+        let conn = open::writer(&path)?;
+        let cache = sources::load_all(&conn).map_err(refused)?;
+        let last_key = newest_key(&conn).map_err(refused)?;
+        let readers = (0..reader::READERS).map(|_| open::reader(&path)).collect::<Result<_, _>>()?;
+        let shared = Arc::new(Shared::new(cache));
+        let writer =
+            Writer::new(conn, Arc::clone(&shared), Reserve::in_directory(data_dir)).map_err(refused)?;
+        let thread = std::thread::Builder::new().name("store-writer".to_owned());
+        let thread = thread
+            .spawn(move || writer.run())
+            .map_err(|source| OpenError::Directory { path: data_dir.to_owned(), source })?;
+        let inner = Inner {
+            shared,
+            readers: Readers::new(readers),
+            last_key: AtomicU64::new(last_key),
+            clock,
+            writer: Mutex::new(Some(thread)),
+        };
+        Ok(Self { inner: Arc::new(inner) })
+    }
+
+    /// Writes what is queued and closes. Whoever still holds a handle is told [`StoreError::Closed`] from here on.
+    pub async fn close(self) {
+        let inner = self.inner;
+        // A runtime that is going down runs this here and now: `Drop` does the same.
+        let _ = tokio::task::spawn_blocking(move || inner.stop()).await;
+    }
+
+    /// A new event's id. Ids of one store rise, even when the clock goes back.
+    #[must_use]
+    pub fn next_event_id(&self) -> EventId {
+        let now = self.inner.clock.now_ms() << 20;
+        let next = |last: u64| Some((last + 1).max(now));
+        let last = self.inner.last_key.fetch_update(Ordering::Relaxed, Ordering::Relaxed, next);
+        let key = next(last.unwrap_or_default()).unwrap_or(now);
+        EventId::from_parts(key, entropy::pooled_u128())
+    }
+
+    /// Has an event written down soon. Never waits: at most 16,384 records or 64 MiB of them queue up.
+    ///
+    /// # Errors
+    /// When the queue is full or the store is closed: the event stays unrecorded.
+    pub fn record(&self, record: Box<EventRecord>) -> Result<(), RecordFull> {
+        self.inner.shared.queue.put_record(record)
+    }
+
+    /// What became of records so far.
+    #[must_use]
+    pub fn record_counts(&self) -> RecordCounts {
+        let shared = self.shared();
+        RecordCounts {
+            written: shared.recorded.load(Ordering::Relaxed),
+            lost: shared.lost.load(Ordering::Relaxed),
+        }
+    }
+
+    /// Whether the store can be relied on.
+    #[must_use]
+    pub fn health(&self) -> Health {
+        self.shared().health.borrow().clone()
+    }
+
+    /// Waits until the disk fails, and says how. The process has to end then: the next start reads what is there.
+    pub async fn poisoned(&self) -> String {
+        let mut health = self.shared().health.subscribe();
+        let poisoned = health.wait_for(|health| matches!(health, Health::Poisoned(_))).await;
+        match poisoned.as_deref() {
+            Ok(Health::Poisoned(how)) => how.clone(),
+            // The sender lives as long as this handle.
+            _ => std::future::pending().await,
+        }
+    }
+
+    /// Does a change in a transaction of the writer; done when it is on disk.
+    async fn write<T, F>(&self, work: F) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Connection, &mut Vec<Change>) -> rusqlite::Result<T> + Send + 'static,
+    {
+        let (job, answer) = job::job(work);
+        let queued = self.shared().queue.put_job(job);
+        let answered = match queued {
+            Ok(()) => answer.await.unwrap_or(Err(StoreError::Closed)),
+            Err(error) => Err(error),
+        };
+        match answered {
+            Err(StoreError::Closed) if matches!(self.health(), Health::Poisoned(_)) => {
+                Err(StoreError::Poisoned)
+            }
+            answered => answered,
+        }
+    }
+
+    /// Asks a question of a reading connection.
+    async fn read<T, F>(&self, question: F) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
+    {
+        self.inner.readers.ask(question).await
+    }
+
+    fn shared(&self) -> &Shared {
+        &self.inner.shared
+    }
+
+    fn clock(&self) -> &Clock {
+        &self.inner.clock
+    }
+
+    /// The time as a column holds it.
+    fn now_ms(&self) -> i64 {
+        column::number(self.inner.clock.now_ms())
+    }
+}
+
+fn newest_key(conn: &Connection) -> rusqlite::Result<u64> {
+    conn.query_row("SELECT ifnull(max(id), 0) FROM events", [], |row| column::count(row, 0))
+}

@@ -1,0 +1,154 @@
+//! What can go wrong between us and the disk, and whose turn it is then.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use rusqlite::ErrorCode;
+
+/// Why the data directory could not be opened. Nothing was changed.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The directory is missing and cannot be made, or cannot be written.
+    #[error("the data directory {} cannot be used; create it, or let this user write there", path.display())]
+    Directory {
+        /// The directory.
+        path: PathBuf,
+        /// What the system said.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The file that should be the database is something else.
+    #[error("{} is not a database of this program; move it away, or choose another data directory", path.display())]
+    NotADatabase {
+        /// The file.
+        path: PathBuf,
+    },
+    /// A newer version of this program wrote the database.
+    #[error("{} was written by a newer version (schema {found}, this version knows {known}); update", path.display())]
+    Newer {
+        /// The file.
+        path: PathBuf,
+        /// The file's schema version.
+        found: i64,
+        /// The newest version this program knows.
+        known: i64,
+    },
+    /// The SQLite linked in has a known way of corrupting a write-ahead log.
+    #[error("this program was built with SQLite {found}; 3.51.3 or newer is needed (WAL-reset bug)")]
+    SqliteTooOld {
+        /// The version linked in.
+        found: &'static str,
+    },
+    /// SQLite refused.
+    #[error("the database {} cannot be opened", path.display())]
+    Database {
+        /// The file.
+        path: PathBuf,
+        /// What SQLite said.
+        #[source]
+        source: rusqlite::Error,
+    },
+}
+
+/// Why the store did not do what it was asked.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum StoreError {
+    /// Too much is asked at once, or another process holds the database: later.
+    #[error("the store is busy")]
+    Busy,
+    /// A question took longer than a question may.
+    #[error("the store did not answer in time")]
+    TooSlow,
+    /// The disk is full: what frees space still works.
+    #[error("the disk is full")]
+    Full,
+    /// The disk failed. The process has to end: only a fresh read can tell what is really there.
+    #[error("the disk failed")]
+    Poisoned,
+    /// The store was closed.
+    #[error("the store is closed")]
+    Closed,
+    /// Something this program does not expect of its database.
+    #[error("the database refused")]
+    Database(#[source] Arc<rusqlite::Error>),
+}
+
+/// Why a source could not be made or changed.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum SourceError {
+    /// The name is in use, or reserved because another project once used it.
+    #[error("the name is taken")]
+    Taken,
+    /// There is no such source in the project.
+    #[error("there is no such source")]
+    NotFound,
+    /// The project has as many sources, or the source as many destinations, as there may be.
+    #[error("there are too many already")]
+    TooMany,
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// The record was not taken: the queue is full, or the store is going down. The event stays unrecorded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the record queue is full")]
+pub struct RecordFull;
+
+/// Whether the store can still be relied on.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum Health {
+    /// It works.
+    #[default]
+    Ok,
+    /// The disk is full; events go unrecorded until there is space again.
+    Full,
+    /// The disk failed; the text says how. Never recovers: end the process.
+    Poisoned(String),
+}
+
+/// What a database error means for the whole store.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Meaning {
+    /// Concerns the one who asked.
+    Theirs,
+    Busy,
+    TooSlow,
+    Full,
+    /// An I/O error on a sync is not to be retried: the kernel may have forgotten the page it could not write, and
+    /// the next sync then succeeds without it.
+    Broken,
+}
+
+/// `SQLITE_IOERR_SHMSIZE`: the shared-memory file could not grow. That is a full disk by another name.
+const IOERR_SHMSIZE: i32 = 4874;
+
+pub(super) fn meaning(error: &rusqlite::Error) -> Meaning {
+    let rusqlite::Error::SqliteFailure(failure, _) = error else { return Meaning::Theirs };
+    match failure.code {
+        ErrorCode::DiskFull => Meaning::Full,
+        ErrorCode::SystemIoFailure if failure.extended_code == IOERR_SHMSIZE => Meaning::Full,
+        ErrorCode::SystemIoFailure | ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase => Meaning::Broken,
+        ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked => Meaning::Busy,
+        ErrorCode::OperationInterrupted => Meaning::TooSlow,
+        _ => Meaning::Theirs,
+    }
+}
+
+impl From<rusqlite::Error> for StoreError {
+    fn from(error: rusqlite::Error) -> Self {
+        Self::from(&Arc::new(error))
+    }
+}
+
+impl From<&Arc<rusqlite::Error>> for StoreError {
+    fn from(error: &Arc<rusqlite::Error>) -> Self {
+        match meaning(error) {
+            Meaning::Theirs => Self::Database(Arc::clone(error)),
+            Meaning::Busy => Self::Busy,
+            Meaning::TooSlow => Self::TooSlow,
+            Meaning::Full => Self::Full,
+            Meaning::Broken => Self::Poisoned,
+        }
+    }
+}

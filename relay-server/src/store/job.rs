@@ -1,0 +1,68 @@
+//! A change somebody waits for: work inside the writer's transaction, and an answer after its commit.
+
+use std::sync::Arc;
+
+use rusqlite::Connection;
+use tokio::sync::oneshot;
+
+use super::cache::Change;
+use super::error::StoreError;
+
+/// What the writer knows of a job.
+pub(super) trait Job: Send {
+    /// Does the work. Adds what changes in the cache once this is committed.
+    ///
+    /// # Errors
+    /// When the database refused; what the job did so far has to be undone then.
+    fn run(&mut self, conn: &Connection, changes: &mut Vec<Change>) -> Result<(), Arc<rusqlite::Error>>;
+
+    /// Tells whoever asked. `batch` says whether the transaction the job ran in was committed.
+    fn answer(self: Box<Self>, batch: Result<(), StoreError>);
+}
+
+struct Work<F, T> {
+    work: Option<F>,
+    done: Option<Result<T, StoreError>>,
+    reply: oneshot::Sender<Result<T, StoreError>>,
+}
+
+/// A job that does `work`, and where its answer will be. A refusal in domain words is part of `T`: only what the
+/// database says is an error here.
+pub(super) fn job<T, F>(work: F) -> (Box<dyn Job>, oneshot::Receiver<Result<T, StoreError>>)
+where
+    T: Send + 'static,
+    F: FnOnce(&Connection, &mut Vec<Change>) -> rusqlite::Result<T> + Send + 'static,
+{
+    let (reply, answer) = oneshot::channel();
+    (Box::new(Work { work: Some(work), done: None, reply }), answer)
+}
+
+impl<T, F> Job for Work<F, T>
+where
+    T: Send,
+    F: FnOnce(&Connection, &mut Vec<Change>) -> rusqlite::Result<T> + Send,
+{
+    fn run(&mut self, conn: &Connection, changes: &mut Vec<Change>) -> Result<(), Arc<rusqlite::Error>> {
+        let Some(work) = self.work.take() else { return Ok(()) };
+        match work(conn, changes) {
+            Ok(value) => {
+                self.done = Some(Ok(value));
+                Ok(())
+            }
+            Err(error) => {
+                let error = Arc::new(error);
+                self.done = Some(Err(StoreError::from(&error)));
+                Err(error)
+            }
+        }
+    }
+
+    fn answer(self: Box<Self>, batch: Result<(), StoreError>) {
+        let done = match batch {
+            Ok(()) => self.done.unwrap_or(Err(StoreError::Closed)),
+            Err(error) => Err(error),
+        };
+        // Whoever asked may have given up waiting; what was committed stays committed.
+        let _ = self.reply.send(done);
+    }
+}

@@ -1,0 +1,137 @@
+//! Opening the database: the directory, the file and its rights, the settings of a connection, the schema.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use rusqlite::{Connection, OpenFlags, TransactionBehavior};
+
+use super::error::OpenError;
+
+/// Name of the database in the data directory.
+pub(super) const FILE: &str = "relay.db";
+
+/// First SQLite without the WAL-reset bug (3.7.0 to 3.51.2 may corrupt a log two connections write to).
+const SQLITE_MIN: i32 = 3_051_003;
+
+/// Marks a file as ours: "RELY".
+const APPLICATION_ID: i64 = 0x5245_4c59;
+
+/// How long to wait for another process that writes. `token create` beside a running server takes milliseconds.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Pages of 8 KiB: a recorded event with a 1 KiB body costs a tenth less than with 4 KiB pages, and 16 KiB pages
+/// cost a quarter more once a hundred sources are busy (docs/performance.md).
+const PAGE_BYTES: u32 = 8192;
+
+/// Page cache of the writer, in KiB. Holds the index leaves of some thousand busy sources.
+const WRITER_CACHE_KIB: i32 = 32 * 1024;
+
+/// Page cache of a reader, in KiB. The system's own page cache stands behind it.
+const READER_CACHE_KIB: i32 = 8 * 1024;
+
+/// The schema, step by step. A step that was ever released never changes.
+const MIGRATIONS: [&str; 1] = [include_str!("schema/0001.sql")];
+
+/// The path of the database, with the directory made and the file there, both for this user only.
+pub(super) fn prepare(data_dir: &Path) -> Result<PathBuf, OpenError> {
+    if rusqlite::version_number() < SQLITE_MIN {
+        return Err(OpenError::SqliteTooOld { found: rusqlite::version() });
+    }
+    let unusable = |source| OpenError::Directory { path: data_dir.to_owned(), source };
+    make_directory(data_dir).map_err(unusable)?;
+    let path = data_dir.join(FILE);
+    make_file(&path).map_err(unusable)?;
+    Ok(path)
+}
+
+fn make_directory(path: &Path) -> io::Result<()> {
+    let mut builder = fs::DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(path)
+}
+
+/// Opens `path` for writing, made for this user only if it is not there. Log and index inherit its rights.
+pub(super) fn make_file(path: &Path) -> io::Result<fs::File> {
+    let mut options = fs::OpenOptions::new();
+    options.read(true).write(true).create(true).truncate(false);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.open(path)
+}
+
+/// A connection that writes, with the schema up to date.
+pub(super) fn writer(path: &Path) -> Result<Connection, OpenError> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let refused = |source| refusal(path, source);
+    let mut conn = Connection::open_with_flags(path, flags).map_err(refused)?;
+    conn.busy_timeout(BUSY_TIMEOUT).map_err(refused)?;
+    // These two only count before the first table is made.
+    conn.pragma_update(None, "page_size", PAGE_BYTES).map_err(refused)?;
+    conn.pragma_update(None, "auto_vacuum", "INCREMENTAL").map_err(refused)?;
+    check_owner(&conn, path)?;
+    conn.pragma_update(None, "journal_mode", "WAL").map_err(refused)?;
+    conn.execute_batch(
+        "PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 0; PRAGMA foreign_keys = ON;
+         PRAGMA temp_store = MEMORY; PRAGMA mmap_size = 0; PRAGMA trusted_schema = OFF; PRAGMA secure_delete = ON;",
+    )
+    .map_err(refused)?;
+    conn.pragma_update(None, "cache_size", -WRITER_CACHE_KIB).map_err(refused)?;
+    migrate(&mut conn, path)?;
+    Ok(conn)
+}
+
+/// A connection that cannot write.
+pub(super) fn reader(path: &Path) -> Result<Connection, OpenError> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let open = || {
+        let conn = Connection::open_with_flags(path, flags)?;
+        conn.busy_timeout(BUSY_TIMEOUT)?;
+        conn.execute_batch("PRAGMA query_only = ON; PRAGMA mmap_size = 0; PRAGMA trusted_schema = OFF;")?;
+        conn.pragma_update(None, "cache_size", -READER_CACHE_KIB)?;
+        Ok(conn)
+    };
+    open().map_err(|source| refusal(path, source))
+}
+
+fn refusal(path: &Path, source: rusqlite::Error) -> OpenError {
+    if source.sqlite_error_code() == Some(rusqlite::ErrorCode::NotADatabase) {
+        OpenError::NotADatabase { path: path.to_owned() }
+    } else {
+        OpenError::Database { path: path.to_owned(), source }
+    }
+}
+
+/// Refuses a database that somebody else's program made.
+fn check_owner(conn: &Connection, path: &Path) -> Result<(), OpenError> {
+    let number =
+        |sql| conn.query_row(sql, [], |row| row.get::<_, i64>(0)).map_err(|source| refusal(path, source));
+    let is_empty = number("SELECT count(*) FROM sqlite_schema")? == 0;
+    if is_empty || number("PRAGMA application_id")? == APPLICATION_ID {
+        Ok(())
+    } else {
+        Err(OpenError::NotADatabase { path: path.to_owned() })
+    }
+}
+
+fn migrate(conn: &mut Connection, path: &Path) -> Result<(), OpenError> {
+    let refused = |source| refusal(path, source);
+    let tx = conn.transaction_with_behavior(TransactionBehavior::Immediate).map_err(refused)?;
+    let found: i64 = tx.query_row("PRAGMA user_version", [], |row| row.get(0)).map_err(refused)?;
+    let known = MIGRATIONS.len() as i64;
+    let Some(missing) = usize::try_from(found).ok().and_then(|done| MIGRATIONS.get(done..)) else {
+        return Err(OpenError::Newer { path: path.to_owned(), found, known });
+    };
+    if missing.is_empty() {
+        return Ok(());
+    }
+    for step in missing {
+        tx.execute_batch(step).map_err(refused)?;
+    }
+    tx.pragma_update(None, "application_id", APPLICATION_ID).map_err(refused)?;
+    tx.pragma_update(None, "user_version", known).map_err(refused)?;
+    tx.commit().map_err(refused)
+}

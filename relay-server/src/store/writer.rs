@@ -1,0 +1,246 @@
+//! The one thread that writes: batches of jobs and records, one commit each, checkpoints after the answers.
+//!
+//! A checkpoint inside a commit would make everybody of that batch wait for it, and a second connection that
+//! checkpoints would fight this one for the disk: so it is done here, explicitly, when the answers are out.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use rusqlite::hooks::Wal;
+use rusqlite::{Connection, TransactionBehavior};
+use tokio::sync::watch;
+
+use super::cache::{Cache, Change};
+use super::error::{Health, Meaning, StoreError, meaning};
+use super::job::Job;
+use super::queue::{Batch, Queue};
+use super::record;
+use super::reserve::Reserve;
+use crate::model::EventRecord;
+
+/// Least time between two commits of records alone, start to start. Nobody waits for a record, so its share of the
+/// commit may be small: at 5,000 events a second 250 of them share one (20 ms: 100, and 1.5 µs more for each).
+const PACE: Duration = Duration::from_millis(50);
+
+/// Pages in the log from which on it is checkpointed when no job waits, and when one does. 8 and 32 MiB: small enough
+/// to be short, large enough that a page written often is copied once.
+const CHECKPOINT_PAGES_SOFT: u32 = 1_000;
+const CHECKPOINT_PAGES_HARD: u32 = 4_000;
+
+/// Pages in the log (256 MiB) that mean some reader keeps it from being reused.
+const LOG_PAGES_ALARM: u32 = 32_768;
+
+/// How long records are dropped on a full disk before it is looked at again.
+const FULL_RETRY: Duration = Duration::from_secs(1);
+
+/// What the writer and the handles share.
+pub(super) struct Shared {
+    pub(super) queue: Queue,
+    pub(super) cache: Cache,
+    pub(super) health: watch::Sender<Health>,
+    pub(super) recorded: AtomicU64,
+    pub(super) lost: AtomicU64,
+}
+
+impl Shared {
+    pub(super) fn new(cache: Cache) -> Self {
+        Self {
+            queue: Queue::default(),
+            cache,
+            health: watch::Sender::new(Health::Ok),
+            recorded: AtomicU64::new(0),
+            lost: AtomicU64::new(0),
+        }
+    }
+
+    fn lose(&self, records: usize) {
+        self.lost.fetch_add(records as u64, Ordering::Relaxed);
+    }
+}
+
+/// The thread's own state.
+pub(super) struct Writer {
+    conn: Connection,
+    shared: Arc<Shared>,
+    reserve: Reserve,
+    log_pages: Arc<AtomicU32>,
+    log_is_long: bool,
+    look_again: Instant,
+}
+
+/// Answers what is left when the thread ends, however it ends.
+struct Leaving(Arc<Shared>);
+
+impl Drop for Leaving {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0.health.send_replace(Health::Poisoned("the writer thread panicked".to_owned()));
+        }
+        let is_poisoned = matches!(*self.0.health.borrow(), Health::Poisoned(_));
+        let Batch { jobs, records } = self.0.queue.abandon();
+        self.0.lose(records.len());
+        for job in jobs {
+            job.answer(Err(if is_poisoned { StoreError::Poisoned } else { StoreError::Closed }));
+        }
+    }
+}
+
+impl Writer {
+    /// Makes `conn` the writing connection.
+    ///
+    /// # Errors
+    /// When SQLite does not take the hook.
+    pub(super) fn new(conn: Connection, shared: Arc<Shared>, reserve: Reserve) -> rusqlite::Result<Self> {
+        let log_pages = Arc::new(AtomicU32::new(0));
+        let seen = Arc::clone(&log_pages);
+        conn.set_prepared_statement_cache_capacity(64);
+        let mut conn = conn;
+        conn.wal_hook(Some(move |_: &mut Wal, pages: i32| {
+            seen.store(pages.unsigned_abs(), Ordering::Relaxed);
+            Ok(())
+        }))?;
+        Ok(Self { conn, shared, reserve, log_pages, log_is_long: false, look_again: Instant::now() })
+    }
+
+    /// Writes until the queue is closed and empty, or the disk fails.
+    pub(super) fn run(mut self) {
+        let _leaving = Leaving(Arc::clone(&self.shared));
+        if let Err(error) = self.reserve.take() {
+            tracing::warn!(%error, "no disk space could be held back");
+        }
+        let mut paced = Instant::now();
+        while let Some(batch) = self.shared.queue.take(paced) {
+            if !batch.records.is_empty() {
+                paced = Instant::now() + PACE;
+            }
+            self.settle(batch);
+            self.checkpoint_when_due();
+            if matches!(*self.shared.health.borrow(), Health::Poisoned(_)) {
+                return;
+            }
+        }
+        // Leaves an empty log, so that a copy of the one file is a whole backup.
+        if let Err(error) = self.checkpoint("TRUNCATE") {
+            tracing::warn!(%error, "the log could not be emptied at the end");
+        }
+    }
+
+    fn settle(&mut self, batch: Batch) {
+        let Batch { mut jobs, mut records } = batch;
+        if self.is_full() && !records.is_empty() && !self.has_room_again() {
+            self.shared.lose(records.len());
+            records.clear();
+        }
+        if jobs.is_empty() && records.is_empty() {
+            return;
+        }
+        let mut changes = Vec::new();
+        let committed = match self.commit(&mut jobs, &records, &mut changes) {
+            Ok(recorded) => {
+                self.shared.recorded.fetch_add(recorded as u64, Ordering::Relaxed);
+                self.shared.lose(records.len() - recorded);
+                self.shared.cache.apply(changes);
+                Ok(())
+            }
+            Err(error) => {
+                self.shared.lose(records.len());
+                self.note(&error);
+                Err(StoreError::from(&error))
+            }
+        };
+        for job in jobs {
+            job.answer(committed.clone());
+        }
+    }
+
+    /// One transaction. Says how many records are in it.
+    fn commit(
+        &mut self,
+        jobs: &mut [Box<dyn Job>],
+        records: &[Box<EventRecord>],
+        changes: &mut Vec<Change>,
+    ) -> Result<usize, Arc<rusqlite::Error>> {
+        let mut tx = self.conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        for job in jobs {
+            let point = tx.savepoint()?;
+            let before = changes.len();
+            match job.run(&point, changes) {
+                Ok(()) => point.commit()?,
+                Err(error) if meaning(&error) == Meaning::Theirs => {
+                    // Only this job is undone: dropping the savepoint does it.
+                    changes.truncate(before);
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        let recorded = record::insert(&tx, records)?;
+        tx.commit()?;
+        Ok(recorded)
+    }
+
+    fn is_full(&self) -> bool {
+        *self.shared.health.borrow() == Health::Full
+    }
+
+    /// Whether a full disk has room again: as much as is held back.
+    fn has_room_again(&mut self) -> bool {
+        if Instant::now() < self.look_again {
+            return false;
+        }
+        self.look_again = Instant::now() + FULL_RETRY;
+        let has_room = self.reserve.take().is_ok();
+        if has_room {
+            tracing::info!("the disk has room again: events are recorded");
+            self.shared.health.send_replace(Health::Ok);
+        }
+        has_room
+    }
+
+    /// Draws the consequences of a failed transaction or checkpoint.
+    fn note(&mut self, error: &rusqlite::Error) {
+        match meaning(error) {
+            Meaning::Full => {
+                if !self.is_full() {
+                    tracing::error!("the disk is full: events go unrecorded until there is room");
+                }
+                self.reserve.give_up();
+                self.look_again = Instant::now() + FULL_RETRY;
+                self.shared.health.send_replace(Health::Full);
+            }
+            Meaning::Broken => {
+                tracing::error!(%error, "the disk failed: nothing more is written");
+                self.shared.health.send_replace(Health::Poisoned(error.to_string()));
+            }
+            Meaning::Theirs | Meaning::Busy | Meaning::TooSlow => {
+                tracing::error!(%error, "a transaction failed");
+            }
+        }
+    }
+
+    fn checkpoint_when_due(&mut self) {
+        let pages = self.log_pages.load(Ordering::Relaxed);
+        if pages < CHECKPOINT_PAGES_SOFT || (pages < CHECKPOINT_PAGES_HARD && self.shared.queue.has_jobs()) {
+            return;
+        }
+        if pages >= LOG_PAGES_ALARM && !self.log_is_long {
+            tracing::warn!(
+                log.pages = pages,
+                "the write-ahead log grows: some reader keeps it from being reused"
+            );
+        }
+        self.log_is_long = pages >= LOG_PAGES_ALARM;
+        match self.checkpoint("PASSIVE") {
+            Ok(true) => self.log_pages.store(0, Ordering::Relaxed),
+            Ok(false) => {}
+            Err(error) => self.note(&error),
+        }
+    }
+
+    /// Copies the log into the database. Says whether all of it.
+    fn checkpoint(&self, mode: &str) -> rusqlite::Result<bool> {
+        self.conn.query_row(&format!("PRAGMA wal_checkpoint({mode})"), [], |row| {
+            Ok(row.get::<_, i64>(1)? == row.get::<_, i64>(2)?)
+        })
+    }
+}

@@ -1,0 +1,210 @@
+//! The whole house in one process: a server on ports of its own, agents around it, and an end that is checked.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::time::Duration;
+
+use protocol::id::AgentId;
+use relay_agent::{Agent, AgentEvent, LinkState, Route, Settings, Token};
+use relay_server::clock::Clock;
+use relay_server::model::{ProjectId, Scope, SourceRules};
+use relay_server::serve::Addresses;
+use relay_server::{Config, Server};
+use tempfile::TempDir;
+use tokio::sync::mpsc;
+
+use crate::client::{self, Answer, PATIENCE};
+
+/// A server and its data directory.
+pub struct World {
+    server: Option<Server>,
+    dir: TempDir,
+    addresses: Addresses,
+    project: ProjectId,
+    agents_made: u128,
+}
+
+/// An agent in the world, with what it has told so far.
+pub struct AgentInWorld {
+    /// The agent.
+    pub agent: Agent,
+    events: mpsc::Receiver<AgentEvent>,
+}
+
+/// Configuration for tests: every port 0, data in `dir`.
+#[must_use]
+pub fn config(dir: &Path) -> Config {
+    let loopback = SocketAddr::from(([127, 0, 0, 1], 0));
+    let mut config = Config::default();
+    config.data = dir.to_owned();
+    config.public.addr = loopback;
+    config.tunnel.addr = loopback;
+    config.admin.addr = loopback;
+    config
+}
+
+impl World {
+    /// A server with every default.
+    pub async fn start() -> Self {
+        Self::with(|_| ()).await
+    }
+
+    /// A server whose configuration was changed.
+    pub async fn with(change: impl FnOnce(&mut Config)) -> Self {
+        let dir = tempfile::tempdir().expect("a temp dir");
+        let mut config = config(dir.path());
+        change(&mut config);
+        let server = Server::start(config, Clock::system()).await.expect("the server starts");
+        let addresses = server.addresses().clone();
+        let project = server.store().project("default").await.expect("the default project");
+        Self { server: Some(server), dir, addresses, project, agents_made: 0 }
+    }
+
+    /// The server.
+    ///
+    /// # Panics
+    /// When it was stopped.
+    #[must_use]
+    pub fn server(&self) -> &Server {
+        self.server.as_ref().expect("the server runs")
+    }
+
+    /// Where the server is.
+    #[must_use]
+    pub fn addresses(&self) -> &Addresses {
+        &self.addresses
+    }
+
+    /// Address of the public listener.
+    #[must_use]
+    pub fn public(&self) -> SocketAddr {
+        self.addresses.public
+    }
+
+    /// The project everything here belongs to.
+    #[must_use]
+    pub fn project(&self) -> ProjectId {
+        self.project
+    }
+
+    /// The data directory.
+    #[must_use]
+    pub fn data(&self) -> &Path {
+        self.dir.path()
+    }
+
+    /// A source with these rules.
+    pub async fn source(&self, name: &str, rules: SourceRules) {
+        let slug = name.parse().expect("a slug");
+        let made = self.server().store().create_source(self.project, slug, rules, Default::default()).await;
+        made.expect("the source is made");
+    }
+
+    /// A token of this scope, as text.
+    pub async fn token(&self, scope: Scope) -> String {
+        let made = self.server().store().create_token(self.project, scope, "test", None).await;
+        made.expect("the token is made").text.0
+    }
+
+    /// What an agent with a token of scope `agent` is started with, dialling `tunnel`.
+    pub async fn settings_at(&mut self, tunnel: SocketAddr) -> Settings {
+        let token = self.token(Scope::Agent { sources: Vec::new(), create: true }).await;
+        self.agents_made += 1;
+        let server = relay_agent::Server {
+            host: tunnel.ip().to_string(),
+            port: tunnel.port(),
+            pin: self.addresses.pin.as_ref().map(|pin| pin.parse().expect("a pin")),
+            token: Token::new(token),
+        };
+        Settings::new(server, AgentId(self.agents_made))
+    }
+
+    /// What an agent with a token of scope `agent` is started with.
+    pub async fn settings(&mut self) -> Settings {
+        self.settings_at(self.addresses.tunnel).await
+    }
+
+    /// An agent that serves source `name` from `target`, live.
+    pub async fn agent(&mut self, name: &str, target: SocketAddr) -> AgentInWorld {
+        let settings = self.settings().await.with_route(route(name, target));
+        AgentInWorld::live(settings).await
+    }
+
+    /// Sends these bytes to the public listener on a connection of their own.
+    pub async fn exchange(&self, bytes: &[u8]) -> Answer {
+        client::exchange(self.public(), bytes).await
+    }
+
+    /// POSTs `body` to `/h/<name>` and gives the answer.
+    pub async fn post(&self, name: &str, body: &[u8]) -> Answer {
+        self.exchange(&client::post(&format!("/h/{name}"), "", body)).await
+    }
+
+    /// Ends the server kindly and checks that nothing is left: no task, and every exchange was recorded.
+    ///
+    /// # Panics
+    /// When something is.
+    pub async fn end(mut self) {
+        let server = self.server.take().expect("the server runs");
+        let (recorded, lost) = (server.metrics().events_recorded.get(), server.metrics().events_unrecorded.get());
+        let in_flight = server.metrics().in_flight.get();
+        assert!(server.drain().await, "everything under way ended in time");
+        assert_eq!((lost, in_flight), (0, 0), "{recorded} events recorded, none lost, none under way");
+    }
+}
+
+/// A route with every default.
+#[must_use]
+pub fn route(name: &str, target: SocketAddr) -> Route {
+    Route::new(name.parse().expect("a slug"), format!("http://{target}").parse().expect("a target"))
+}
+
+impl AgentInWorld {
+    /// Starts an agent and waits until it serves all its routes.
+    pub async fn live(settings: Settings) -> Self {
+        let routes = settings.routes.len();
+        let mut this = Self::start(settings);
+        this.until("live", |event| matches!(event, AgentEvent::Link(LinkState::Live { .. }))).await;
+        for _ in 0..routes {
+            let served = this.until("served", |event| matches!(event, AgentEvent::Served { .. })).await;
+            assert!(matches!(served, AgentEvent::Served { result: Ok(_), .. }), "{served:?}");
+        }
+        this
+    }
+
+    /// Starts an agent.
+    #[must_use]
+    pub fn start(settings: Settings) -> Self {
+        let (agent, events) = Agent::start(settings);
+        Self { agent, events }
+    }
+
+    /// Waits (bounded) for an event.
+    ///
+    /// # Panics
+    /// When it does not come.
+    pub async fn until(&mut self, what: &str, is_it: impl Fn(&AgentEvent) -> bool) -> AgentEvent {
+        let mut seen = Vec::new();
+        let waited = tokio::time::timeout(PATIENCE, async {
+            while let Some(event) = self.events.recv().await {
+                if is_it(&event) {
+                    return Some(event);
+                }
+                seen.push(event);
+            }
+            None
+        });
+        waited.await.ok().flatten().unwrap_or_else(|| panic!("{what} did not come; saw {seen:#?}"))
+    }
+
+    /// Waits (bounded) for a state of the link.
+    pub async fn until_live(&mut self) {
+        self.until("live", |event| matches!(event, AgentEvent::Link(LinkState::Live { .. }))).await;
+    }
+
+    /// Lets it finish and say goodbye.
+    pub async fn drain(self) {
+        let drained = tokio::time::timeout(Duration::from_secs(30), self.agent.drain()).await;
+        assert!(drained.is_ok(), "the agent drains in time");
+    }
+}
