@@ -6,13 +6,15 @@ use clap_complete::Shell;
 use super::context::Context;
 use super::{Cli, Exit};
 
+const EXAMPLES: &str = "\
+Examples:
+  relay-agent completions bash > ~/.local/share/bash-completion/completions/relay-agent
+  relay-agent completions zsh > \"${fpath[1]}/_relay-agent\"
+  relay-agent completions fish > ~/.config/fish/completions/relay-agent.fish";
+
 /// Print a completion script for a shell
-///
-/// bash:  relay-agent completions bash > ~/.local/share/bash-completion/completions/relay-agent
-/// zsh:   relay-agent completions zsh > "${fpath[1]}/_relay-agent"
-/// fish:  relay-agent completions fish > ~/.config/fish/completions/relay-agent.fish
 #[derive(Clone, Copy, clap::Args)]
-#[command(verbatim_doc_comment)]
+#[command(after_help = EXAMPLES)]
 pub(super) struct Args {
     /// The shell
     shell: Shell,

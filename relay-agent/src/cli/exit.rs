@@ -52,16 +52,20 @@ impl From<&EndReason> for Exit {
     }
 }
 
+/// What to try when a server cannot prove who it is. Never a way around it.
+pub(super) const NEW_IDENTITY: &str =
+    "ask whoever runs the server for a new join line and log in with it: it carries the key to expect";
+
+/// What to try when a token is refused.
+pub(super) const NEW_TOKEN: &str =
+    "get a new join line (`relay-server token create --scope agent`) and run `relay-agent login`";
+
 /// What to try when the link ended for good.
 fn advice(reason: &EndReason) -> Option<&'static str> {
     match reason {
         EndReason::Stopped => None,
-        EndReason::Refused(_) | EndReason::Revoked => Some(
-            "get a new join line (`relay-server token create --scope agent`) and run `relay-agent login`",
-        ),
-        EndReason::Identity(_) => Some(
-            "if the server was set up anew, log in with its new join line; if not, somebody may stand in between",
-        ),
+        EndReason::Refused(_) | EndReason::Revoked => Some(NEW_TOKEN),
+        EndReason::Identity(_) => Some(NEW_IDENTITY),
         EndReason::TakenOver => Some("stop the other one, or give this one its own RELAY_CONFIG_DIR"),
     }
 }

@@ -76,19 +76,17 @@ fn rows(sources: &[Value], agents: &[Value]) -> Vec<[String; 3]> {
 fn serving(agent: &Value, slug: &str) -> Option<String> {
     let serves = records::list(agent, "serves");
     let named = |serve: &&Value| {
-        serve.as_str() == Some(slug)
-            || [text_of(serve, "source"), text_of(serve, "slug")].contains(&Some(slug))
+        let plain = serve.as_str().map(|text| text.split_once('/').map_or(text, |(source, _)| source));
+        plain == Some(slug)
+            || [records::text(serve, "source"), records::text(serve, "slug")].contains(&Some(slug))
     };
     let serve = serves.iter().find(named)?;
     let host = records::text(agent, "host").or_else(|| records::text(agent, "agent")).unwrap_or("an agent");
-    match records::text(serve, "destination") {
+    let plain = serve.as_str().and_then(|text| text.split_once('/')).map(|(_, destination)| destination);
+    match plain.or_else(|| records::text(serve, "destination")) {
         None | Some("default") => Some(host.to_owned()),
         Some(destination) => Some(format!("{host} ({destination})")),
     }
-}
-
-fn text_of<'v>(record: &'v Value, key: &str) -> Option<&'v str> {
-    records::text(record, key)
 }
 
 #[cfg(test)]
@@ -102,11 +100,12 @@ mod tests {
             json!({ "host": "laptop", "serves": [{ "source": "github", "destination": "default" }] }),
             json!({ "agent": "agt_1", "serves": [{ "slug": "github", "destination": "ci" }, 3] }),
             json!({ "host": "idle" }),
+            json!({ "host": "vm", "serves": ["github/ci", "other"] }),
         ];
         assert_eq!(
             rows(&sources, &agents),
             [
-                ["github", "https://r/h/github", "laptop, agt_1 (ci)"].map(str::to_owned),
+                ["github", "https://r/h/github", "laptop, agt_1 (ci), vm (ci)"].map(str::to_owned),
                 ["stripe", "-", "nobody"].map(str::to_owned),
             ]
         );

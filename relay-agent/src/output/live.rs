@@ -18,6 +18,9 @@ pub(crate) const SKEW_SHOWN_MS: u64 = 30_000;
 /// forgotten and the answer shows the event's id instead.
 const LABELS_MAX: usize = 4096;
 
+/// A pause shorter than this is none to a person.
+const AT_ONCE: Duration = Duration::from_millis(100);
+
 /// What to leave out and what to add.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Detail {
@@ -35,8 +38,15 @@ pub(crate) struct LiveLog {
     detail: Detail,
     shown: BTreeMap<Slug, Result<String, String>>,
     labels: HashMap<EventId, String>,
-    down_since_ms: Option<u64>,
+    down: Option<Down>,
+    last_failure: Option<String>,
     greeted: bool,
+}
+
+/// An outage that is going on.
+struct Down {
+    since_ms: u64,
+    reason: String,
 }
 
 impl LiveLog {
@@ -50,7 +60,8 @@ impl LiveLog {
             detail,
             shown: BTreeMap::new(),
             labels: HashMap::new(),
-            down_since_ms: None,
+            down: None,
+            last_failure: None,
             greeted: false,
         }
     }
@@ -78,14 +89,12 @@ impl LiveLog {
     fn link(&mut self, state: &LinkState, now_ms: u64) -> Vec<String> {
         match state {
             // While down, the line before this one said when the next try comes.
-            LinkState::Connecting { .. } if self.down_since_ms.is_some() || self.detail.quiet => vec![],
+            LinkState::Connecting { .. } if self.down.is_some() || self.detail.quiet => vec![],
             LinkState::Connecting { .. } => vec![format!("connecting to {}…", self.server)],
             LinkState::Live { rtt, server, clock_skew_ms, .. } => {
-                let again = self.down_since_ms.take().map(|since| {
-                    format!(
-                        "again after {}  ",
-                        unit::duration(Duration::from_millis(now_ms.saturating_sub(since)))
-                    )
+                let again = self.down.take().map(|down| {
+                    let time = Duration::from_millis(now_ms.saturating_sub(down.since_ms));
+                    format!("again after {}  ", unit::duration(time))
                 });
                 if self.detail.quiet && again.is_none() {
                     return skewed(*clock_skew_ms);
@@ -97,15 +106,23 @@ impl LiveLog {
                 lines.extend(skewed(*clock_skew_ms));
                 lines
             }
-            LinkState::Down { reason, next_try } => {
-                let since = *self.down_since_ms.get_or_insert(now_ms);
-                let down = paint(BAD, &format!("down since {}", unit::time_of_day(since, &self.zone)));
-                let (reason, next_try) = (escape::value(reason), unit::duration(*next_try));
-                vec![format!("{down}: {reason}; next try in {next_try}")]
-            }
+            LinkState::Down { reason, next_try } => vec![self.down(reason, *next_try, now_ms)],
             // Said on stderr, with what to try next, when the program ends.
             LinkState::Ended(_) => vec![],
         }
+    }
+
+    /// One line a try: since when, why (once, while it stays the same), and when it goes on.
+    fn down(&mut self, reason: &str, next_try: Duration, now_ms: u64) -> String {
+        let since_ms = self.down.as_ref().map_or(now_ms, |down| down.since_ms);
+        let is_known = self.down.as_ref().is_some_and(|down| down.reason == reason);
+        self.down = Some(Down { since_ms, reason: reason.to_owned() });
+        let since = paint(BAD, &format!("down since {}", unit::time_of_day(since_ms, &self.zone)));
+        let why = if is_known { String::new() } else { format!(": {}", escape::value(reason)) };
+        if next_try < AT_ONCE {
+            return format!("{since}{why}; trying again");
+        }
+        format!("{since}{why}; next try in {}", unit::duration(next_try))
     }
 
     /// The header of a route, the first time it is served and whenever its answer changes.
@@ -166,6 +183,7 @@ impl LiveLog {
         let label = self.labels.remove(&answered.event);
         let is_good = matches!(answered.result, Ok(0..400));
         if self.detail.quiet && is_good {
+            self.last_failure = None;
             return vec![];
         }
         let mut parts = self.opening(if answered.result.is_ok() { "←" } else { "✗" }, &answered.source);
@@ -182,9 +200,13 @@ impl LiveLog {
             }
             Err(reason) => {
                 parts.push(label);
+                // An app that is down says the same at length for every event.
+                let is_known = self.last_failure.as_ref() == Some(reason);
+                let reason = if is_known { "as before" } else { reason };
                 parts.push(format!("{} {}", paint(BAD, "no answer:"), escape::value(reason)));
             }
         }
+        self.last_failure = answered.result.as_ref().err().cloned();
         if with_id {
             parts.push(paint(DIM, &id));
         }

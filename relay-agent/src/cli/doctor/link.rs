@@ -8,15 +8,13 @@ use relay_agent::{EndReason, Server};
 use super::report::Report;
 use crate::cli::ask::{AskError, Asker};
 use crate::cli::context::Context;
+use crate::cli::exit::{NEW_IDENTITY, NEW_TOKEN};
 use crate::cli::login::describe_token;
 use crate::output::live::clock_skew;
 use crate::output::unit;
 
 /// A round trip past this is felt by senders that wait for the app's answer.
 const RTT_SLOW: Duration = Duration::from_millis(500);
-
-const NEW_LINE: &str =
-    "get a new join line (`relay-server token create --scope agent`) and run `relay-agent login`";
 
 /// Connects once and looks around. `is_answered` says whether the server answered on UDP at all.
 pub(super) async fn check(
@@ -40,7 +38,7 @@ pub(super) async fn check(
         Err(error) => report.warn("token", &format!("connected, but: {error}"), "relay-agent status")?,
     }
     match clock_skew(asker.met.clock_skew_ms) {
-        None => report.ok("clock", &format!("within {}", off(asker.met.clock_skew_ms)))?,
+        None => report.ok("clock", "agrees with the server's")?,
         Some(text) => report.warn("clock", &text, "switch on time synchronisation (NTP)")?,
     }
     let (rtt, program) = (asker.rtt(), asker.met.server.clone());
@@ -54,20 +52,12 @@ pub(super) async fn check(
     Ok(())
 }
 
-fn off(skew_ms: i64) -> String {
-    unit::duration(Duration::from_millis(skew_ms.unsigned_abs()))
-}
-
 fn refused(report: &mut Report, trust: &str, is_answered: bool, error: &anyhow::Error) -> io::Result<()> {
     match error.downcast_ref::<AskError>() {
-        Some(AskError::Ended(EndReason::Identity(text))) => report.fail(
-            "identity",
-            text,
-            "if the server was set up anew, log in with its new join line; if not, somebody may stand in between",
-        ),
+        Some(AskError::Ended(EndReason::Identity(text))) => report.fail("identity", text, NEW_IDENTITY),
         Some(AskError::Ended(reason)) => {
             report.ok("identity", trust)?;
-            report.fail("token", &reason.to_string(), NEW_LINE)
+            report.fail("token", &reason.to_string(), NEW_TOKEN)
         }
         Some(AskError::Unreachable { reason, .. }) if is_answered => report.fail(
             "link",

@@ -103,6 +103,17 @@ fn a_failure_says_why_and_which_event() {
 }
 
 #[test]
+fn an_app_that_stays_down_is_described_once() {
+    let mut log = log();
+    let mut fail = |text: Result<u16, &str>| plain(&mut log, &answered(text), 0).remove(0);
+    let down = Err("nothing listens on 127.0.0.1:3000");
+    assert!(fail(down).contains("nothing listens"));
+    assert!(fail(down).contains("no answer: as before"));
+    fail(Ok(200));
+    assert!(fail(down).contains("nothing listens"));
+}
+
+#[test]
 fn several_sources_are_told_apart() {
     let routes = [route("github", "http://localhost:3000"), route("stripe", "http://localhost:4000")];
     let mut log = log_of(&routes, Detail::default());
@@ -153,8 +164,12 @@ fn the_link_is_said_by_presence() {
     assert!(plain(&mut log, &connecting(2), 3).is_empty());
     assert_eq!(
         plain(&mut log, &down("no answer", 4800), 4),
-        ["14:03:09  down since 14:03:06: no answer; next try in 4.8 s"],
-        "the first moment stays",
+        ["14:03:09  down since 14:03:06; next try in 4.8 s"],
+        "the first moment stays, the reason is not repeated",
+    );
+    assert_eq!(
+        plain(&mut log, &down("no such host", 20), 5),
+        ["14:03:10  down since 14:03:06: no such host; trying again"],
     );
     assert_eq!(
         plain(&mut log, &live(25, 0), 13),
