@@ -80,7 +80,11 @@ impl BodyRecv {
     /// # Errors
     /// When the bytes are no such body.
     pub fn buffered(&mut self) -> Result<Option<BodyPart>, BodyError> {
-        self.reader.next_part()
+        let part = self.reader.next_part()?;
+        if matches!(part, Some(BodyPart::End(_))) {
+            self.half.notice_end();
+        }
+        Ok(part)
     }
 
     /// The next part; after END, `None`. Safe to cancel.
@@ -89,7 +93,7 @@ impl BodyRecv {
     /// When the stream was reset, or the body ends before its end.
     pub async fn next(&mut self) -> Result<Option<BodyPart>, ExchangeError> {
         loop {
-            if let Some(part) = self.reader.next_part()? {
+            if let Some(part) = self.buffered()? {
                 return Ok(Some(part));
             }
             match self.half.read_chunk().await? {

@@ -2,6 +2,8 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::pin::pin;
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -238,6 +240,14 @@ impl RecvHalf {
         let read = self.stream.read_chunk(READ_BYTES_MAX, true).await;
         self.is_over = !matches!(read, Ok(Some(_)));
         Ok(read?.map(|chunk| chunk.bytes))
+    }
+
+    /// Takes notice of the stream's end if it is here already. Whoever has all it wanted calls this before dropping the
+    /// half: otherwise the other side is asked to stop what it has long sent, one packet each way for nothing.
+    pub(crate) fn notice_end(&mut self) {
+        let mut cx = Context::from_waker(Waker::noop());
+        let read = pin!(self.stream.read_chunk(READ_BYTES_MAX, true)).poll(&mut cx);
+        self.is_over |= matches!(read, Poll::Ready(Ok(None) | Err(_)));
     }
 
     /// Gives up on the rest.

@@ -29,6 +29,14 @@ impl Tasks {
         });
     }
 
+    /// Runs a task that ends by itself once its link or connection does: it is counted, but not aborted, and costs less.
+    pub fn spawn_brief<F>(&self, task: F)
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        self.tracker.spawn(task);
+    }
+
     /// Says that nothing new is to be begun.
     pub fn begin_drain(&self) {
         self.drain.cancel();

@@ -29,10 +29,21 @@ const fn is_tchar(byte: u8) -> bool {
     ) || byte.is_ascii_alphanumeric()
 }
 
+/// [`is_tchar`] of every byte: names are checked several times for every request.
+const IS_TCHAR: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut byte = 0u8;
+    while byte < 128 {
+        table[byte as usize] = is_tchar(byte);
+        byte += 1;
+    }
+    table
+};
+
 /// A token of RFC 9110: what a method or field name must be.
 #[must_use]
 pub fn is_token(bytes: &[u8]) -> bool {
-    !bytes.is_empty() && bytes.iter().copied().all(is_tchar)
+    !bytes.is_empty() && bytes.iter().all(|b| IS_TCHAR[usize::from(*b)])
 }
 
 /// A field value of RFC 9110 section 5.5: visible ASCII, space, tab, and any byte above 0x7f. No CR, LF, NUL.
@@ -164,6 +175,30 @@ impl HeaderBlock {
         self.bytes.extend_from_slice(name);
         self.bytes.extend_from_slice(value);
         self.count += 1;
+        Ok(())
+    }
+
+    /// Adds those fields of `other` that `keep` wants. They were checked when `other` was made.
+    ///
+    /// # Errors
+    /// [`FieldError::TooMany`] when a cap is reached; the fields before it are added.
+    pub fn copy_from(
+        &mut self,
+        other: &Self,
+        mut keep: impl FnMut(&[u8], &[u8]) -> bool,
+    ) -> Result<(), FieldError> {
+        let mut rest = other.bytes.as_slice();
+        while let Some((name, value, after)) = split_field(rest) {
+            let field = &rest[..rest.len() - after.len()];
+            rest = after;
+            if keep(name, value) {
+                if self.count == HEADER_FIELDS_MAX || self.field_bytes() + name.len() + value.len() > HEADER_BYTES_MAX {
+                    return Err(FieldError::TooMany);
+                }
+                self.bytes.extend_from_slice(field);
+                self.count += 1;
+            }
+        }
         Ok(())
     }
 

@@ -52,7 +52,7 @@ macro_rules! id {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 let digits = digits_of(self.0);
                 f.write_str($prefix)?;
-                digits.iter().try_for_each(|d| fmt::Write::write_char(f, char::from(*d)))
+                f.write_str(std::str::from_utf8(&digits).map_err(|_| fmt::Error)?)
             }
         }
 

@@ -464,7 +464,7 @@ impl Run {
             return send.reset(StreamCode::REFUSED);
         }
         let link = link.clone();
-        self.shared.tasks.spawn(async move {
+        self.shared.tasks.spawn_brief(async move {
             let _place = InFlight(&shared.in_flight);
             shared.take(&link, send, recv).await;
         });
@@ -551,7 +551,9 @@ impl Shared {
             }
             return;
         };
-        self.say(AgentEvent::Arrived(arrived(&head, &way.route)));
+        if !self.events.is_closed() {
+            self.say(AgentEvent::Arrived(arrived(&head, &way.route)));
+        }
         let exchange = Exchange { head: &head, route: &way.route, pool: &way.pool };
         let ended = exchange.run(send, frames).await;
         self.say(AgentEvent::Answered(Answered {
@@ -565,11 +567,7 @@ impl Shared {
 }
 
 fn arrived(head: &RequestHead, route: &Route) -> Arrived {
-    let path: String =
-        route.target.join(head.app_target()).utf8_chunks().flat_map(|chunk| {
-            let invalid = chunk.invalid().iter().map(|b| format!("\\x{b:02x}"));
-            std::iter::once(chunk.valid().to_owned()).chain(invalid).collect::<Vec<_>>()
-        }).collect();
+    let path = String::from_utf8(route.target.join(head.app_target())).unwrap_or_else(|error| escaped(error.as_bytes()));
     Arrived {
         event: head.event,
         attempt: head.attempt,
@@ -583,4 +581,16 @@ fn arrived(head: &RequestHead, route: &Route) -> Arrived {
             BodyFraming::Chunked => None,
         },
     }
+}
+
+/// Text with the bytes that are not UTF-8 written as `\\xff`.
+fn escaped(bytes: &[u8]) -> String {
+    let mut text = String::new();
+    for chunk in bytes.utf8_chunks() {
+        text.push_str(chunk.valid());
+        for byte in chunk.invalid() {
+            text.push_str(&format!("\\x{byte:02x}"));
+        }
+    }
+    text
 }

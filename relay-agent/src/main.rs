@@ -13,6 +13,11 @@ use tracing_subscriber::EnvFilter;
 
 use crate::cli::{Cli, Color, Exit};
 
+// A third of the agent's own time under load was glibc's malloc (docs/performance.md).
+#[cfg(not(target_env = "msvc"))]
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
 fn main() -> ExitCode {
     let cli = match cli::parse(std::env::args_os().collect()) {
         Ok(cli) => cli,

@@ -284,13 +284,13 @@ impl Server {
             sessions_max: config.limits.sessions_max,
             body_bytes_max: config.limits.body_bytes_max,
         };
-        let recorder = Recorder {
+        let recorder = Arc::new(Recorder {
             store: store.clone(),
             activity,
             metrics: Arc::clone(&metrics),
             capture_bytes_max: config.limits.capture_bytes_max,
-        };
-        let ingress = Ingress {
+        });
+        let ingress = Arc::new(Ingress {
             router: Router::new(store.clone(), config.public.domain.clone()),
             store: store.clone(),
             live: Live { registry: registry.clone(), recorder, tasks: public.clone() },
@@ -298,9 +298,9 @@ impl Server {
             connections_max: config.limits.connections_max,
             connections_per_ip_max: config.limits.connections_per_ip_max,
             tasks: public.clone(),
-        };
+        });
         house.spawn(tunnel.run(Arc::clone(&listener)));
-        house.spawn(admin::run(admin_listener, api::on_admin_listener(router, addresses.admin), house.clone()));
+        house.spawn(admin::run(admin_listener, api::on_admin_listener(router, &config.admin.hosts), house.clone()));
         house.spawn(watch_revocations(store.clone(), registry.clone(), clock, house.clone()));
         house.spawn(prune_for_ever(store.clone(), config.retention.policy(), house.clone()));
         public.spawn(ingress.run(public_listener, tls));

@@ -135,9 +135,7 @@ impl Log {
         let now_ms = clock::unix_ms();
         let lines = match &mut self.form {
             Form::Lines(log) => log.lines(event, now_ms),
-            Form::Objects(routes) => {
-                json::objects(event, routes, now_ms).iter().map(ToString::to_string).collect()
-            }
+            Form::Objects(routes) => json::lines(event, routes, now_ms),
         };
         lines.into_iter().try_for_each(|line| self.printer.print(line))
     }

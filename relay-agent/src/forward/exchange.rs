@@ -177,7 +177,7 @@ fn micros(duration: Duration) -> u32 {
     u32::try_from(duration.as_micros()).unwrap_or(u32::MAX)
 }
 
-fn failure(kind: FailureKind, sent: Sent, text: String, timing: Timing) -> Failure {
+fn failure(kind: FailureKind, sent: Sent, text: &str, timing: Timing) -> Failure {
     let text = text.chars().take(300).collect();
     Failure { kind, sent, text, timing, extensions: Extensions::default() }
 }
@@ -219,8 +219,7 @@ impl Exchange<'_> {
         let tried = match body {
             Ok(body) => self.ask(body, &mut send).await,
             Err(error) => {
-                let text = error.to_string();
-                Tried::Failed(failure(FailureKind::REQUEST_BROKE, Sent::No, text, Timing::default()))
+                Tried::Failed(failure(FailureKind::REQUEST_BROKE, Sent::No, &error.to_string(), Timing::default()))
             }
         };
         match tried {
@@ -243,7 +242,7 @@ impl Exchange<'_> {
 
     async fn ask(&self, body: RequestBody, send: &mut SendHalf) -> Tried {
         let Some(mut request) = canonical(self.head, body) else {
-            let text = "the method is not one".to_owned();
+            let text = "the method is not one";
             return Tried::Failed(failure(FailureKind::REQUEST_BROKE, Sent::No, text, Timing::default()));
         };
         let mut timing = Timing::default();
@@ -255,7 +254,7 @@ impl Exchange<'_> {
                 None => match self.pool.fresh().await {
                     Ok(connection) => connection,
                     Err(error) => {
-                        return Tried::Failed(failure(FailureKind::APP_REFUSED, Sent::No, error.text, timing));
+                        return Tried::Failed(failure(FailureKind::APP_REFUSED, Sent::No, &error.text, timing));
                     }
                 },
             };
@@ -270,7 +269,7 @@ impl Exchange<'_> {
                     () = tokio::time::sleep(self.route.answer_timeout) => {
                         timing.app_us = micros(asked.elapsed());
                         let text = format!("the app did not answer within {:?}", self.route.answer_timeout);
-                        return Tried::Failed(failure(FailureKind::APP_SLOW, Sent::Maybe, text, timing));
+                        return Tried::Failed(failure(FailureKind::APP_SLOW, Sent::Maybe, &text, timing));
                     }
                     _ = send.given_up() => return Tried::Cancelled,
                 }
@@ -328,11 +327,11 @@ impl Exchange<'_> {
 /// Why there was no answer, as well as it can be told.
 fn broken(tap: &TapHandle, error: &hyper::Error, timing: Timing) -> Failure {
     if let Some(gate) = tap.error() {
-        return failure(FailureKind::APP_BROKE, Sent::Maybe, gate.to_string(), timing);
+        return failure(FailureKind::APP_BROKE, Sent::Maybe, &gate.to_string(), timing);
     }
     let is_body = std::error::Error::source(error).is_some_and(|s| s.downcast_ref::<BrokeOff>().is_some());
     if error.is_user() || is_body {
-        return failure(FailureKind::REQUEST_BROKE, Sent::Maybe, "the request broke off on its way".to_owned(), timing);
+        return failure(FailureKind::REQUEST_BROKE, Sent::Maybe, "the request broke off on its way", timing);
     }
     let sent = if tap.has_written() { Sent::Maybe } else { Sent::No };
     let text = if error.is_incomplete_message() || error.is_closed() {
@@ -340,7 +339,7 @@ fn broken(tap: &TapHandle, error: &hyper::Error, timing: Timing) -> Failure {
     } else {
         format!("the app's answer broke: {error}")
     };
-    failure(FailureKind::APP_BROKE, sent, text, timing)
+    failure(FailureKind::APP_BROKE, sent, &text, timing)
 }
 
 fn response_head(raw: &RawResponse, timing: Timing) -> ResponseHead {
@@ -352,13 +351,12 @@ fn response_head(raw: &RawResponse, timing: Timing) -> ResponseHead {
         }
     }
     let mut headers = HeaderBlock::with_capacity(raw.headers.as_bytes().len());
-    for (name, value) in &raw.headers {
+    let goes = |name: &[u8], _: &[u8]| {
         let is_named = !protocol::field::is_protected(name) && named.iter().any(|n| name.eq_ignore_ascii_case(n));
-        if is_switch || !(is_hop_by_hop(name) || is_named) {
-            // It came out of a block: it fits into one.
-            let _ = headers.push(name, value);
-        }
-    }
+        is_switch || !(is_hop_by_hop(name) || is_named)
+    };
+    // It came out of a block: it fits into one.
+    let _ = headers.copy_from(&raw.headers, goes);
     ResponseHead {
         status: raw.status,
         reason: raw.reason.clone(),

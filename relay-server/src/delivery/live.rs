@@ -91,7 +91,7 @@ pub struct Live {
     /// Who serves what.
     pub registry: Registry,
     /// Writes events down.
-    pub recorder: Recorder,
+    pub recorder: Arc<Recorder>,
     /// Where pumps and last wishes run.
     pub tasks: Tasks,
 }
@@ -139,7 +139,7 @@ impl Live {
             head.serve = claim.serve;
             tried.push(claim.session.id);
             let waiting = Waiting {
-                tasks: self.tasks.clone(),
+                tasks: &self.tasks,
                 held: None,
                 may_finish: order.source.rules.if_sender_leaves == IfSenderLeaves::Finish,
             };
@@ -183,7 +183,7 @@ impl Live {
             answer: RecordedAnswer { status: 0, headers: HeaderBlock::default(), body: Default::default() },
             times: Default::default(),
         };
-        Recording::start(self.recorder.clone(), Box::new(record), order.received)
+        Recording::start(Arc::clone(&self.recorder), Box::new(record), order.received)
     }
 
     fn copies(&self, order: &Order, head: &RequestHead, primary: SessionId) -> Copies {
@@ -212,7 +212,7 @@ impl Live {
         gathered: &Gathered,
         body: &mut Option<(B, Copies)>,
         claim: Claim,
-        mut waiting: Waiting,
+        mut waiting: Waiting<'_>,
         recording: Recording,
     ) -> Result<Reply, (Missed, Recording)> {
         let patience = Duration::from_millis(u64::from(order.source.rules.patience_ms));
@@ -450,13 +450,13 @@ struct Held {
 }
 
 /// Waits for the response head. Dropped meanwhile (the sender hung up), it lets the app finish if it may.
-struct Waiting {
-    tasks: Tasks,
+struct Waiting<'a> {
+    tasks: &'a Tasks,
     held: Option<Held>,
     may_finish: bool,
 }
 
-impl Waiting {
+impl Waiting<'_> {
     async fn for_head(
         &mut self,
         patience: tokio::time::Instant,
@@ -503,7 +503,7 @@ impl Waiting {
     }
 }
 
-impl Drop for Waiting {
+impl Drop for Waiting<'_> {
     fn drop(&mut self) {
         let Some(held) = self.held.take() else { return };
         if self.may_finish {

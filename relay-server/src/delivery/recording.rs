@@ -13,7 +13,6 @@ use crate::model::{EventRecord, Outcome};
 use crate::store::Store;
 
 /// Where records go.
-#[derive(Clone)]
 pub struct Recorder {
     /// Writes them down.
     pub store: Store,
@@ -27,7 +26,7 @@ pub struct Recorder {
 
 /// One event's record in the making. Written when dropped.
 pub struct Recording {
-    recorder: Recorder,
+    recorder: Arc<Recorder>,
     record: Option<Box<EventRecord>>,
     started: Instant,
     /// The request body as it passes; shared with whoever pumps it.
@@ -39,7 +38,7 @@ pub struct Recording {
 impl Recording {
     /// Starts a record. Its outcome is "the sender hung up" until something else is said.
     #[must_use]
-    pub fn start(recorder: Recorder, record: Box<EventRecord>, started: Instant) -> Self {
+    pub fn start(recorder: Arc<Recorder>, record: Box<EventRecord>, started: Instant) -> Self {
         let request = Arc::new(Mutex::new(Capture::new(recorder.capture_bytes_max)));
         let answer = Capture::new(recorder.capture_bytes_max);
         recorder.metrics.in_flight.inc();

@@ -46,7 +46,6 @@ const H2_STREAM_WINDOW: u32 = 256 * 1024;
 const H2_CONNECTION_WINDOW: u32 = 1024 * 1024;
 
 /// The public side of the house.
-#[derive(Clone)]
 pub struct Ingress {
     /// Finds sources.
     pub router: Router,
@@ -100,7 +99,7 @@ impl Drop for PerIpPlace {
 
 impl Ingress {
     /// Serves the port until the drain begins.
-    pub async fn run(self, listener: TcpListener, tls: Option<TlsAcceptor>) {
+    pub async fn run(self: Arc<Self>, listener: TcpListener, tls: Option<TlsAcceptor>) {
         let places = Arc::new(Semaphore::new(self.connections_max));
         let per_ip = PerIp::default();
         loop {
@@ -121,7 +120,7 @@ impl Ingress {
             let ip = remote.ip().to_canonical();
             let max = if ip.is_loopback() { usize::MAX } else { self.connections_per_ip_max };
             let Some(per_ip_place) = per_ip.enter(ip, max) else { continue };
-            let this = self.clone();
+            let this = Arc::clone(&self);
             let tls = tls.clone();
             self.tasks.spawn(async move {
                 if let Err(error) = this.serve(stream, remote, tls).await {
@@ -132,7 +131,7 @@ impl Ingress {
         }
     }
 
-    async fn serve(self, stream: TcpStream, remote: SocketAddr, tls: Option<TlsAcceptor>) -> io::Result<()> {
+    async fn serve(self: Arc<Self>, stream: TcpStream, remote: SocketAddr, tls: Option<TlsAcceptor>) -> io::Result<()> {
         stream.set_nodelay(true)?;
         let peer = Peer { remote: remote.ip(), is_tls: tls.is_some() };
         let Some(tls) = tls else { return self.sniff(stream, peer).await };
@@ -146,7 +145,7 @@ impl Ingress {
     }
 
     /// Without TLS the first bytes tell the protocol.
-    async fn sniff(self, mut stream: TcpStream, peer: Peer) -> io::Result<()> {
+    async fn sniff(self: Arc<Self>, mut stream: TcpStream, peer: Peer) -> io::Result<()> {
         let mut inbox = BytesMut::with_capacity(8 * 1024);
         let first = async {
             while inbox.len() < H2_PREFACE_START.len() && H2_PREFACE_START.starts_with(&inbox) {
@@ -165,14 +164,14 @@ impl Ingress {
         self.serve_h1(stream, inbox, peer).await
     }
 
-    async fn serve_h1<IO>(self, io: IO, inbox: BytesMut, peer: Peer) -> io::Result<()>
+    async fn serve_h1<IO>(self: Arc<Self>, io: IO, inbox: BytesMut, peer: Peer) -> io::Result<()>
     where
         IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
         let (gated, keeper) = GatedIo::new(io, inbox, self.limits);
         let tasks = self.tasks.clone();
         let service = service_fn(move |request: Request<Incoming>| {
-            let (this, keeper) = (self.clone(), keeper.clone());
+            let (this, keeper) = (Arc::clone(&self), keeper.clone());
             async move { Ok::<_, Infallible>(this.answer_h1(request, &keeper, peer).await) }
         });
         let connection = http1::Builder::new()
@@ -189,14 +188,14 @@ impl Ingress {
         connection.await.map_err(io::Error::other)
     }
 
-    async fn serve_h2<IO>(self, io: IO, inbox: BytesMut, peer: Peer) -> io::Result<()>
+    async fn serve_h2<IO>(self: Arc<Self>, io: IO, inbox: BytesMut, peer: Peer) -> io::Result<()>
     where
         IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
         let tasks = self.tasks.clone();
         let limits = self.limits;
         let service = service_fn(move |request: Request<Incoming>| {
-            let this = self.clone();
+            let this = Arc::clone(&self);
             async move { Ok::<_, Infallible>(this.answer_h2(request, peer).await) }
         });
         let connection = http2::Builder::new(TokioExecutor::new())

@@ -52,14 +52,13 @@ impl Outgoing {
     pub fn of_app(head: &ResponseHead, body: AnswerBody, event: EventId) -> Self {
         let mut headers = HeaderBlock::with_capacity(head.headers.as_bytes().len() + 64);
         let is_switch = head.status == 101;
-        for (name, value) in &head.headers {
-            let goes = (is_hop_by_hop(name) && !is_switch)
+        let goes = |name: &[u8], _: &[u8]| {
+            !((is_hop_by_hop(name) && !is_switch)
                 || is_ours(name)
-                || name.eq_ignore_ascii_case(b"transfer-encoding");
-            if !goes {
-                let _ = headers.push(name, value);
-            }
-        }
+                || name.eq_ignore_ascii_case(b"transfer-encoding"))
+        };
+        // It came out of a block: it fits into one.
+        let _ = headers.copy_from(&head.headers, goes);
         push(&mut headers, "Relay-Event-Id", &event.to_string());
         Self { status: head.status, reason: head.reason.clone(), headers, framing: head.body, body, closes: false }
     }

@@ -122,28 +122,26 @@ pub fn forwarded(head: &Head, peer: Peer, event: EventId, is_upgrade: bool) -> R
         }
     }
     let mut block = HeaderBlock::with_capacity(head.headers.as_bytes().len() + 256);
-    let mut push = |name: &[u8], value: &[u8]| block.push(name, value).map_err(|_| Refusal::HeaderTooLarge);
-    for (name, value) in &head.headers {
-        if is_upgrade && (name.eq_ignore_ascii_case(b"upgrade") || name.eq_ignore_ascii_case(b"connection")) {
-            let switches = name.len() == 7 || list_names(value, b"upgrade");
-            if switches {
-                push(name, if name.len() == 7 { value } else { b"Upgrade" })?;
-            }
-            continue;
-        }
+    let is_switching = |name: &[u8], value: &[u8]| {
+        name.eq_ignore_ascii_case(b"upgrade")
+            || (name.eq_ignore_ascii_case(b"connection") && list_names(value, b"upgrade"))
+    };
+    let goes = |name: &[u8], value: &[u8]| {
         let is_named = !is_protected(name) && named.iter().any(|n| name.eq_ignore_ascii_case(n));
-        if is_hop_by_hop(name) || is_named || is_ours(name) || is_replaced(name) {
-            continue;
+        let is_kept = !(is_hop_by_hop(name) || is_named || is_ours(name) || is_replaced(name));
+        is_kept || (is_upgrade && is_switching(name, value))
+    };
+    let ours = (|| {
+        block.copy_from(&head.headers, goes)?;
+        block.push(b"X-Forwarded-For", peer.remote.to_canonical().to_string().as_bytes())?;
+        block.push(b"X-Forwarded-Proto", if peer.is_tls { b"https" } else { b"http" })?;
+        if !head.authority.is_empty() {
+            block.push(b"X-Forwarded-Host", head.authority.as_bytes())?;
         }
-        push(name, value)?;
-    }
-    push(b"X-Forwarded-For", peer.remote.to_canonical().to_string().as_bytes())?;
-    push(b"X-Forwarded-Proto", if peer.is_tls { b"https" } else { b"http" })?;
-    if !head.authority.is_empty() {
-        push(b"X-Forwarded-Host", head.authority.as_bytes())?;
-    }
-    push(b"Relay-Event-Id", event.to_string().as_bytes())?;
-    push(b"Relay-Attempt", b"1")?;
+        block.push(b"Relay-Event-Id", event.to_string().as_bytes())?;
+        block.push(b"Relay-Attempt", b"1")
+    })();
+    ours.map_err(|_| Refusal::HeaderTooLarge)?;
     Ok(block)
 }
 

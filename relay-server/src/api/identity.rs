@@ -1,0 +1,120 @@
+//! Who calls, and what they may: decided here and nowhere else.
+//!
+//! `admin` may do everything in its project, `read` may look at everything, `agent` may look at what it may serve.
+//! What lies in another project does not exist.
+
+use axum::extract::FromRequestParts;
+use http::StatusCode;
+use http::header::AUTHORIZATION;
+use http::request::Parts;
+
+use super::ApiState;
+use super::error::ApiError;
+use crate::model::{ProjectId, Scope, Source, SourceId, Token, TokenId};
+
+/// Says who calls, as a request extension: set by the tunnel, whose sessions have shown their token.
+#[derive(Debug, Clone)]
+pub struct Identity(pub Token);
+
+/// Whoever calls, with a token that is good now.
+#[derive(Debug, Clone)]
+pub(super) struct Caller {
+    token: Token,
+}
+
+fn refused(code: &'static str, message: &'static str) -> ApiError {
+    ApiError::new(StatusCode::UNAUTHORIZED, code, message)
+}
+
+impl FromRequestParts<ApiState> for Caller {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &ApiState) -> Result<Self, ApiError> {
+        let token = match parts.extensions.get::<Identity>() {
+            // The session may outlive its token by a moment; a call may not.
+            Some(Identity(token)) => state.store.is_token_good(token.id).await?.then(|| token.clone()),
+            None => state.store.verify_token(bearer(parts)?).await?,
+        };
+        let token = token.ok_or(refused("token_invalid", "the token is unknown, expired or revoked"))?;
+        Ok(Self { token })
+    }
+}
+
+/// The text of `Authorization: Bearer …` (RFC 6750 section 2.1).
+fn bearer(parts: &Parts) -> Result<&str, ApiError> {
+    let missing =
+        refused("token_missing", "say `Authorization: Bearer TOKEN`; `relay-server token create` makes one");
+    let field = parts.headers.get(AUTHORIZATION).and_then(|field| field.to_str().ok());
+    match field.and_then(|field| field.split_once(' ')) {
+        Some((scheme, text)) if scheme.eq_ignore_ascii_case("bearer") => Ok(text.trim()),
+        _ => Err(missing),
+    }
+}
+
+impl Caller {
+    /// The project everything is asked of.
+    pub(super) fn project(&self) -> ProjectId {
+        self.token.project
+    }
+
+    /// The token.
+    pub(super) fn token(&self) -> &Token {
+        &self.token
+    }
+
+    /// The token's id.
+    pub(super) fn token_id(&self) -> TokenId {
+        self.token.id
+    }
+
+    /// Goes on only for scope `admin`.
+    pub(super) fn must_be_admin(&self) -> Result<(), ApiError> {
+        match self.token.scope {
+            Scope::Admin => Ok(()),
+            Scope::Agent { .. } | Scope::Read => Err(scope_refused("this needs a token of scope `admin`")),
+        }
+    }
+
+    /// Goes on only for those who may look at all of the project.
+    pub(super) fn must_see_all(&self) -> Result<(), ApiError> {
+        match self.token.scope {
+            Scope::Admin | Scope::Read => Ok(()),
+            Scope::Agent { .. } => Err(scope_refused("this needs a token of scope `admin` or `read`")),
+        }
+    }
+
+    /// Whether the caller may look at the project's source of that name.
+    pub(super) fn may_see(&self, slug: &str) -> bool {
+        match &self.token.scope {
+            Scope::Admin | Scope::Read => true,
+            Scope::Agent { sources, .. } => sources.is_empty() || sources.iter().any(|source| source == slug),
+        }
+    }
+
+    /// The live source of that name, if it is the caller's to look at.
+    pub(super) fn source(&self, state: &ApiState, slug: &str) -> Result<std::sync::Arc<Source>, ApiError> {
+        let found = state.store.source(slug).filter(|source| source.project == self.project());
+        found.filter(|source| self.may_see(source.slug.as_str())).ok_or_else(ApiError::no_such_source)
+    }
+
+    /// The name of a source an event came through, if it is the caller's to look at.
+    pub(super) fn name_of(&self, state: &ApiState, source: SourceId) -> Option<String> {
+        let owner = state.store.owner(source).filter(|owner| owner.project == self.project())?;
+        self.may_see(owner.slug.as_str()).then(|| owner.slug.to_string())
+    }
+
+    /// The sources whose events may be listed; `None` for all of the project.
+    pub(super) fn sources(&self, state: &ApiState) -> Option<Vec<SourceId>> {
+        match &self.token.scope {
+            Scope::Agent { sources, .. } if !sources.is_empty() => {
+                let ids = sources.iter().filter_map(|slug| self.source(state, slug).ok());
+                Some(ids.map(|source| source.id).collect())
+            }
+            Scope::Admin | Scope::Read | Scope::Agent { .. } => None,
+        }
+    }
+}
+
+fn scope_refused(message: &'static str) -> ApiError {
+    ApiError::new(StatusCode::FORBIDDEN, "scope_refused", message)
+}

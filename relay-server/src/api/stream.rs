@@ -1,0 +1,121 @@
+//! Events as they happen: one JSON object a line, until the caller leaves, its token ends, or the server drains.
+
+use std::convert::Infallible;
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
+use http::StatusCode;
+use http::header::CONTENT_TYPE;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at};
+
+use super::ApiState;
+use super::error::ApiError;
+use super::events::{self, EventView};
+use super::identity::Caller;
+use super::input::Params;
+use crate::activity::{Seen, Watch};
+
+/// How often the token and the server's state are looked at: a revoked token sees nothing new after a second.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+/// Looks without an event after which an empty line is sent: proxies close what is silent for a minute.
+const SILENT_LOOKS_MAX: u32 = 15;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Only {
+    source: Option<String>,
+}
+
+/// `GET /events/stream?source=`: events from now on. What came too fast is told as `{"type":"gap","missed":n}`.
+pub(super) async fn follow(
+    State(state): State<ApiState>,
+    caller: Caller,
+    Params(only): Params<Only>,
+) -> Result<Response, ApiError> {
+    let only = only.source.map(|slug| caller.source(&state, &slug)).transpose()?.map(|source| source.id);
+    let busy = || ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "too_many_watchers", "as many watch as may");
+    let wants = {
+        let (state, caller) = (state.clone(), caller.clone());
+        move |source| only.is_none_or(|only| only == source) && caller.name_of(&state, source).is_some()
+    };
+    let watch = state.activity.watch(wants).ok_or_else(busy)?;
+    let mut look = interval_at(Instant::now() + LOOK_EVERY, LOOK_EVERY);
+    look.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let follower = Follower { state, caller, watch, look, silent_looks: 0 };
+    let lines = futures_util::stream::unfold(follower, |mut follower| async {
+        let line = follower.next_line().await?;
+        Some((Ok::<_, Infallible>(line), follower))
+    });
+    Ok(([(CONTENT_TYPE, "application/x-ndjson")], Body::from_stream(lines)).into_response())
+}
+
+struct Follower {
+    state: ApiState,
+    caller: Caller,
+    watch: Watch,
+    look: Interval,
+    silent_looks: u32,
+}
+
+#[derive(Serialize)]
+struct Line<'a> {
+    r#type: &'static str,
+    #[serde(flatten)]
+    event: EventView<'a>,
+}
+
+enum Happened {
+    Seen(Option<Seen>),
+    TimeToLook,
+}
+
+impl Follower {
+    /// The next line; `None` when there shall be no more.
+    async fn next_line(&mut self) -> Option<Bytes> {
+        loop {
+            let happened = tokio::select! {
+                seen = self.watch.next() => Happened::Seen(seen),
+                _ = self.look.tick() => Happened::TimeToLook,
+            };
+            let line = match happened {
+                Happened::Seen(seen) => self.line(seen?),
+                Happened::TimeToLook => {
+                    self.may_go_on().await.then_some(())?;
+                    self.sign_of_life()
+                }
+            };
+            if let Some(line) = line {
+                self.silent_looks = 0;
+                return Some(line);
+            }
+        }
+    }
+
+    fn line(&self, seen: Seen) -> Option<Bytes> {
+        let mut line = match seen {
+            Seen::Gap(missed) => json!({ "type": "gap", "missed": missed }).to_string(),
+            Seen::Event(event) => {
+                let source = self.caller.name_of(&self.state, event.source)?;
+                serde_json::to_string(&Line { r#type: "event", event: events::view(&event, source) }).ok()?
+            }
+        };
+        line.push('\n');
+        Some(line.into())
+    }
+
+    async fn may_go_on(&self) -> bool {
+        // A store that cannot say is no reason to end: it says so again in a second.
+        (self.state.ready)() && self.state.store.is_token_good(self.caller.token_id()).await.unwrap_or(true)
+    }
+
+    fn sign_of_life(&mut self) -> Option<Bytes> {
+        self.silent_looks += 1;
+        (self.silent_looks >= SILENT_LOOKS_MAX).then(|| Bytes::from_static(b"\n"))
+    }
+}
