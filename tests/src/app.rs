@@ -300,3 +300,60 @@ async fn read_body(wire: &mut Wire, request: &mut Recorded) -> io::Result<bool> 
     }
     Ok(false)
 }
+
+/// An application that counts the bytes of a body and keeps none of them.
+#[derive(Debug)]
+pub struct Sink {
+    addr: SocketAddr,
+    task: JoinHandle<()>,
+}
+
+impl Sink {
+    /// Starts on a port of its own. Answers with the number of bytes counted.
+    pub async fn start() -> Self {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a port");
+        let addr = listener.local_addr().expect("bound");
+        let task = tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                // A sender that breaks off shows in the answer that does not come.
+                let _ = Self::count(stream).await;
+            }
+        });
+        Self { addr, task }
+    }
+
+    async fn count(stream: TcpStream) -> io::Result<()> {
+        let mut wire = Wire { stream, inbox: Vec::new() };
+        let Some(head) = wire.until(b"\r\n\r\n").await? else { return Ok(()) };
+        let length: u64 = parse(&head).values("content-length").first().and_then(|l| l.parse().ok()).unwrap_or(0);
+        let mut counted = wire.inbox.len() as u64;
+        let mut buffer = vec![0; 256 * 1024];
+        while counted < length {
+            match wire.stream.read(&mut buffer).await? {
+                0 => return Ok(()),
+                read => counted += read as u64,
+            }
+        }
+        wire.stream.write_all(&ok(&counted.to_string())).await
+    }
+
+    /// Where it listens.
+    #[must_use]
+    pub fn addr(&self) -> SocketAddr {
+        self.addr
+    }
+}
+
+impl Drop for Sink {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+/// Resident memory of this process in bytes; zero where the system does not say.
+#[must_use]
+pub fn resident_bytes() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|l| l.strip_prefix("VmRSS:"));
+    line.and_then(|l| l.trim().split(' ').next()?.parse::<u64>().ok()).unwrap_or(0) * 1024
+}

@@ -1,3 +1,9 @@
 //! The suite: the whole house on real sockets. Each file is a group of promises.
 
+mod fidelity;
+mod hostile;
 mod main_job;
+mod reply_table;
+mod sharing;
+mod tunnel_life;
+mod walls;

@@ -57,7 +57,8 @@ impl Store {
             }
             if size.has_much_free() || (is_full && size.free_pages > 0) {
                 give_back(conn)?;
-                pruned.more |= Size::of(conn)?.has_much_free();
+                let left = Size::of(conn)?;
+                pruned.more |= left.has_much_free() && left.free_pages < size.free_pages;
             }
             Ok(pruned)
         })
