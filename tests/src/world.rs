@@ -146,9 +146,10 @@ impl World {
     /// When something is.
     pub async fn end(mut self) {
         let server = self.server.take().expect("the server runs");
-        let (recorded, lost) = (server.metrics().events_recorded.get(), server.metrics().events_unrecorded.get());
-        let in_flight = server.metrics().in_flight.get();
+        let metrics = server.metrics();
         assert!(server.drain().await, "everything under way ended in time");
+        let (recorded, lost) = (metrics.events_recorded.get(), metrics.events_unrecorded.get());
+        let in_flight = metrics.in_flight.get();
         assert_eq!((lost, in_flight), (0, 0), "{recorded} events recorded, none lost, none under way");
     }
 }

@@ -247,9 +247,9 @@ async fn a_hostile_agent_cannot_split_or_smuggle_an_answer() {
         bytes
     };
     use protocol::field::BodyFraming::{Chunked, Length};
-    let mut injected = head(&[("X-A", "AAAAAAAAAAAAAAAA")], 200, Chunked);
+    let mut injected = head(&[("X-A", "AAAAAAAAAAAAAAAAA")], 200, Chunked);
     let at = injected.windows(4).position(|w| w == b"AAAA").expect("there");
-    injected[at..at + 16].copy_from_slice(b"\r\nSet-Cookie: e=1");
+    injected[at..at + 17].copy_from_slice(b"\r\nSet-Cookie: a=1");
     let answers = [
         injected,
         head(&[("Content-Length", "5"), ("Content-Length", "7")], 200, Length(5)),
