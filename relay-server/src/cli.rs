@@ -33,7 +33,7 @@ impl Cli {
     pub fn run(self) -> ExitCode {
         let ran = match self.verb {
             Verb::Serve(args) => serve::run(*args),
-            Verb::Token(args) => token::run(args),
+            Verb::Token(args) => token::run(&args),
         };
         ran.unwrap_or_else(|error| {
             eprintln!("relay-server: {error:#}");

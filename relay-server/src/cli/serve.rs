@@ -2,7 +2,8 @@
 
 use std::io::{IsTerminal, Write};
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::Context;
@@ -16,8 +17,8 @@ use crate::model::Scope;
 use crate::serve::Server;
 use crate::store::DEFAULT_PROJECT;
 
-/// Where data is kept unless said otherwise.
-pub(super) const DATA_DEFAULT: &str = "./relay-data";
+/// Holds the first tokens when nobody sat at a terminal to read them.
+const FIRST_START_FILE: &str = "first-start.txt";
 
 /// Exit code after a second signal.
 const EXIT_ABORTED: u8 = 130;
@@ -166,9 +167,10 @@ impl Signals {
 
 async fn live(config: Config, json: bool) -> anyhow::Result<ExitCode> {
     let mut signals = Signals::listen()?;
+    let data = config.data.clone();
     let server = Server::start(config, Clock::system()).await?;
+    say_how_to_begin(&server, &data).await?;
     say_where(&server, json)?;
-    say_how_to_begin(&server).await?;
     tokio::select! {
         () = signals.next() => {}
         why = server.failed() => {
@@ -210,7 +212,7 @@ fn say_where(server: &Server, json: bool) -> anyhow::Result<()> {
 }
 
 /// On the first start: tokens, so that there is a next step.
-async fn say_how_to_begin(server: &Server) -> anyhow::Result<()> {
+async fn say_how_to_begin(server: &Server, data: &Path) -> anyhow::Result<()> {
     let store = server.store();
     let project = store.project(DEFAULT_PROJECT).await?;
     if !store.tokens(project).await?.is_empty() {
@@ -219,9 +221,8 @@ async fn say_how_to_begin(server: &Server) -> anyhow::Result<()> {
     let admin = store.create_token(project, Scope::Admin, "made on the first start", None).await?;
     let agent = Scope::Agent { sources: Vec::new(), create: true };
     let agent = store.create_token(project, agent, "made on the first start", None).await?;
-    let at = server.addresses();
-    eprintln!(
-        "\nFirst start. These secrets are shown once:\n\n  \
+    let text = format!(
+        "First start. These secrets are shown once:\n\n  \
          admin token   {}\n  \
          agents join   {}\n\n\
          On the machine your app runs on:\n\n  \
@@ -229,7 +230,16 @@ async fn say_how_to_begin(server: &Server) -> anyhow::Result<()> {
          relay-agent 3000       # forward webhooks to localhost:3000\n\n\
          More join lines: relay-server token create\n",
         admin.text.0,
-        at.join_line(&agent.text)
+        server.addresses().join_line(&agent.text)
     );
+    if std::io::stderr().is_terminal() {
+        eprintln!("\n{text}");
+        return Ok(());
+    }
+    // Nobody reads a log by its nature once: secrets go into a file only the owner can read.
+    let path = data.join(FIRST_START_FILE);
+    let mut file = std::fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&path)?;
+    file.write_all(text.as_bytes())?;
+    tracing::info!(path = %path.display(), "first start: the admin token and a join line are in this file; remove it once read");
     Ok(())
 }

@@ -7,6 +7,7 @@ use anyhow::{Context, bail};
 use clap::{Subcommand, ValueEnum};
 
 use crate::clock::Clock;
+use crate::config::DATA;
 use crate::model::{Scope, TokenId};
 use crate::serve::Addresses;
 use crate::store::{DEFAULT_PROJECT, Store};
@@ -27,7 +28,7 @@ pub(super) struct Args {
     #[command(subcommand)]
     verb: Verb,
     /// The server's data directory.
-    #[arg(long, env = "RELAY_DATA", default_value = super::serve::DATA_DEFAULT, global = true)]
+    #[arg(long, env = "RELAY_DATA", default_value = DATA, global = true)]
     data: PathBuf,
     /// Whose tokens.
     #[arg(long, env = "RELAY_PROJECT", default_value = DEFAULT_PROJECT, global = true)]
@@ -66,7 +67,7 @@ enum Verb {
     },
 }
 
-pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
+pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     if !args.data.is_dir() {
         bail!(
             "there is no data directory {}; start `relay-server serve` once, or name it with --data",
@@ -77,7 +78,7 @@ pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
     runtime.block_on(async {
         let clock = Clock::system();
         let store = Store::open(&args.data, clock.clone()).await?;
-        let done = act(&args, &store, &clock).await;
+        let done = act(args, &store, &clock).await;
         store.close().await;
         done
     })

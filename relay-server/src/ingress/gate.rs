@@ -195,11 +195,10 @@ fn finish(line: RequestLine, headers: HeaderBlock) -> Result<Head, Refusal> {
     let (mut says_close, mut says_keep) = (false, false);
     for (name, value) in &headers {
         match name.len() {
-            4 if name.eq_ignore_ascii_case(b"host") => {
-                if host.replace(check_authority(value)?).is_some() {
-                    return Err(bad("two Host fields"));
-                }
-            }
+            4 if name.eq_ignore_ascii_case(b"host") => match host {
+                None => host = Some(check_authority(value)?),
+                Some(_) => return Err(bad("two Host fields")),
+            },
             6 if name.eq_ignore_ascii_case(b"expect") => {
                 if !value.eq_ignore_ascii_case(b"100-continue") {
                     return Err(bad("an Expect this relay does not know"));

@@ -89,21 +89,22 @@ impl Session {
     pub fn new(link: Link, new: NewSession) -> (Arc<Self>, mpsc::Receiver<Control>) {
         let (outbox, queue) = mpsc::channel(OUTBOX_MAX);
         let text = |text: &str| text.chars().filter(|c| !c.is_control()).take(120).collect::<String>();
+        let NewSession { id, epoch, greeting, token, connected_ms, in_flight_max } = new;
         let session = Self {
-            id: new.id,
-            epoch: new.epoch,
-            agent: new.greeting.agent,
-            instance: new.greeting.instance,
-            attempt: new.greeting.attempt,
-            project: new.token.project,
-            token: new.token.id,
-            host: text(&new.greeting.host),
-            program: text(&new.greeting.program),
-            connected_ms: new.connected_ms,
+            id,
+            epoch,
+            agent: greeting.agent,
+            instance: greeting.instance,
+            attempt: greeting.attempt,
+            project: token.project,
+            token: token.id,
+            host: text(&greeting.host),
+            program: text(&greeting.program),
+            connected_ms,
             link,
             serves: Mutex::default(),
             in_flight: AtomicU32::new(0),
-            in_flight_max: new.in_flight_max,
+            in_flight_max,
             is_retired: AtomicBool::new(false),
             is_suspect: AtomicBool::new(false),
             probe: Notify::new(),
