@@ -1,6 +1,8 @@
 //! Tasks that end: everything spawned here can be drained (finish what you hold) and then aborted.
 
 use std::future::Future;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
@@ -12,6 +14,8 @@ pub struct Tasks {
     tracker: TaskTracker,
     drain: CancellationToken,
     abort: CancellationToken,
+    // The token itself takes a lock to answer this, and it is asked for every request.
+    is_draining: Arc<AtomicBool>,
 }
 
 impl Tasks {
@@ -39,13 +43,14 @@ impl Tasks {
 
     /// Says that nothing new is to be begun.
     pub fn begin_drain(&self) {
+        self.is_draining.store(true, Ordering::Relaxed);
         self.drain.cancel();
     }
 
     /// Whether nothing new is to be begun.
     #[must_use]
     pub fn is_draining(&self) -> bool {
-        self.drain.is_cancelled()
+        self.is_draining.load(Ordering::Relaxed)
     }
 
     /// Waits until [`Tasks::begin_drain`].
@@ -63,6 +68,7 @@ impl Tasks {
 
     /// Stops every task where it stands.
     pub async fn abort(&self) {
+        self.is_draining.store(true, Ordering::Relaxed);
         self.drain.cancel();
         self.abort.cancel();
         self.tracker.close();
@@ -71,6 +77,7 @@ impl Tasks {
 
     /// Stops every task where it stands, without waiting for it to notice.
     pub fn kill(&self) {
+        self.is_draining.store(true, Ordering::Relaxed);
         self.drain.cancel();
         self.abort.cancel();
     }

@@ -464,10 +464,11 @@ impl Run {
             return send.reset(StreamCode::REFUSED);
         }
         let link = link.clone();
-        self.shared.tasks.spawn_brief(async move {
+        // Boxed: the future of an exchange has 4 KiB and would be copied several times on its way into the runtime.
+        self.shared.tasks.spawn_brief(Box::pin(async move {
             let _place = InFlight(&shared.in_flight);
             shared.take(&link, send, recv).await;
-        });
+        }));
     }
 
     /// An old connection may still carry the last answers home.

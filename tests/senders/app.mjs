@@ -4,7 +4,7 @@
 //   /echo                       200 and what it saw: method, url, rawHeaders as pairs, length, sha256, trailers
 //   /mirror                     200 and the body that came, with its Content-Type and Content-Encoding
 //   /answer                     an answer with its own reason phrase, repeated fields and a Latin-1 value
-//   /trailers                   an answer with trailers
+//   /trailers /trailers?declared  an answer with trailers, without and with a Trailer field
 //   /seen?TEXT                  asked directly: what was seen so far of requests whose url holds TEXT
 
 import { createHash } from "node:crypto";
@@ -60,11 +60,12 @@ const answers = {
   answer(_, __, response) {
     const fields = ["X-One", "1", "Set-Cookie", "a=1; Path=/", "x-two", "caf\xe9 \xff", "SET-COOKIE", "b=2; HttpOnly"];
     response.writeHead(203, "Said Letter For Letter", [...fields, "Content-Length", "4"]);
-    response.end("said");
+    // As bytes: Node writes a string in one piece with the head, and then the head as UTF-8, too.
+    response.end(Buffer.from("said"));
   },
 
-  trailers(_, __, response) {
-    response.writeHead(200, { Trailer: "X-Sum, X-More" });
+  trailers(_, request, response) {
+    response.writeHead(200, request.url.endsWith("?declared") ? { Trailer: "X-Sum, X-More" } : {});
     response.write("abc");
     response.addTrailers([["X-Sum", "3"], ["X-More", "yes"]]);
     response.end();

@@ -33,7 +33,7 @@ class Way(NamedTuple):
     def curl(self, target, *args, stdin=b""):
         """Runs curl on one request of this way."""
         files = ["--dump-header", f"{WORK}/curl.head", "--output", f"{WORK}/curl.body"]
-        always = ["curl", "-q", "--verbose", "--silent", "--max-time", str(ANSWER_S), "--cacert", CA, "--path-as-is"]
+        always = ["curl", "-q", "--verbose", "--silent", "--show-error", "--max-time", str(ANSWER_S), "--cacert", CA, "--path-as-is"]
         say = ["--write-out", "%{http_code} %{http_version}"]
         for name in ("curl.head", "curl.body"):
             open(f"{WORK}/{name}", "wb").close()
@@ -41,7 +41,8 @@ class Way(NamedTuple):
         ran = subprocess.run(command, input=stdin, capture_output=True, timeout=ANSWER_S + 5, check=False)
         log = ran.stderr.decode("latin-1")
         if ran.returncode != 0:
-            raise AssertionError(f"curl ended with {ran.returncode}: {log[-600:]}")
+            said = [line for line in log.splitlines() if line.startswith("curl: ")]
+            raise AssertionError(f"curl ended with {ran.returncode}: {said}")
         status, version = ran.stdout.decode().split()
         with open(f"{WORK}/curl.head", "rb") as head, open(f"{WORK}/curl.body", "rb") as body:
             last = head.read().decode("latin-1").rstrip("\r\n").split("\r\n\r\n")[-1]
@@ -120,6 +121,11 @@ def check_bodies(way):
         same((answer.status, values(answer.pairs, "relay-error")), (413, ["body_too_large"]))
         same([seen for seen in seen_by_app(f"{tag}_grown") if seen["whole"]], [])
 
+    with promise(f"a sender that is still sending learns that nobody is there ({way.word})"):
+        nobody = way._replace(base=way.base.removesuffix("hook") + "nobody")
+        answer = nobody.curl("", "-H", "Expect:", "--data-binary", f"@{FILES[2][2]}")
+        same((answer.status, values(answer.pairs, "relay-error")), (404, ["source_not_found"]))
+
     with promise(f"a form with a file arrives with its boundary ({way.word})"):
         answer = way.curl("/mirror", "-F", f"file=@{FILES[0][2]};filename=b\xfcro.bin", "-F", "a=1")
         [kind] = values(answer.pairs, "content-type")
@@ -152,7 +158,9 @@ def check_heads(way):
 
     with promise(f"HEAD gets the answer's head and no body ({way.word})"):
         answer = way.curl("/answer", "--head")
-        same((answer.status, answer.body, values(answer.pairs, "content-length")), (203, b"", ["4"]))
+        same((answer.status, values(answer.pairs, "content-length")), (203, ["4"]))
+        # With --head curl writes the head where the body would go.
+        holds(answer.body.endswith(b"\r\n\r\n"), answer.body)
 
     with promise(f"two Set-Cookie fields and a Latin-1 value of the answer come back ({way.word})"):
         answer = way.curl("/answer")
@@ -172,11 +180,6 @@ def check_http1(way):
         wait = ["-H", "Expect: 100-continue", "--expect100-timeout", "15"]
         answer = way.curl("/echo", *wait, "--data-binary", f"@{OVER_LIMIT}")
         same((answer.status, "100 Continue" in answer.log), (413, False))
-
-    with promise(f"bytes a URL cannot hold arrive as they are ({way.word})"):
-        target = b"/h/hook/echo?caf\xc3\xa9=\xff&\"<>"
-        seen = way.echo("/echo", "--request-target", target)
-        same(seen["url"], target.removeprefix(b"/h/hook").decode("latin-1"))
 
 
 def check_upgrade():

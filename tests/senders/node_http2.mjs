@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import http2 from "node:http2";
-import { everyByte, flipped, ingresses, promise, sawBody } from "./check.mjs";
+import { BODY_BYTES_MAX, everyByte, flipped, ingresses, promise, sawBody } from "./check.mjs";
 import { providers } from "./providers.mjs";
 
 /** One request on `session`; gives header object, trailers and body. */
@@ -59,17 +59,19 @@ for (const { word, base } of ingresses) {
     assert.deepEqual(values(rawHeaders, "cookie"), ["a=1; b=2; c=3"]);
   });
 
-  await promise(`a body and its trailers arrive ${where}`, async () => {
-    const seen = await echo({ body: everyByte, trailers: { "x-sum": "7", "x-more": "yes" } });
-    sawBody(seen, everyByte);
-    assert.deepEqual(seen.trailers, [["x-sum", "7"], ["x-more", "yes"]]);
-  });
+  for (const [kind, headers] of [["declared", { trailer: "x-sum, x-more" }], ["undeclared", {}]]) {
+    await promise(`a body and its ${kind} trailers arrive ${where}`, async () => {
+      const seen = await echo({ headers, body: everyByte, trailers: { "x-sum": "7", "x-more": "yes" } });
+      sawBody(seen, everyByte);
+      assert.deepEqual(seen.trailers, [["x-sum", "7"], ["x-more", "yes"]]);
+    });
 
-  await promise(`trailers of the answer come back ${where}`, async () => {
-    const answer = await send(session, { path: `${mount}/trailers`, method: "GET" });
-    const { "x-sum": sum, "x-more": more } = answer.trailers;
-    assert.deepEqual([answer.status, String(answer.body), sum, more], [200, "abc", "3", "yes"]);
-  });
+    await promise(`${kind} trailers of the answer come back ${where}`, async () => {
+      const answer = await send(session, { path: `${mount}/trailers?${kind}`, method: "GET" });
+      const { "x-sum": sum, "x-more": more } = answer.trailers;
+      assert.deepEqual([answer.status, String(answer.body), sum, more], [200, "abc", "3", "yes"]);
+    });
+  }
 
   await promise(`two Set-Cookie fields of the answer stay two ${where}`, async () => {
     const answer = await send(session, { path: `${mount}/answer`, method: "GET" });
@@ -86,6 +88,11 @@ for (const { word, base } of ingresses) {
 
   await promise(`a body of no byte at all arrives ${where}`, async () => {
     sawBody(await echo({ body: Buffer.alloc(0) }), Buffer.alloc(0));
+  });
+
+  await promise(`a body one byte over the limit is refused with 413 ${where}`, async () => {
+    const answer = await send(session, { path: `${mount}/echo`, body: Buffer.alloc(BODY_BYTES_MAX + 1) });
+    assert.deepEqual([answer.status, answer.headers["relay-error"]], [413, "body_too_large"]);
   });
 
   session.destroy();

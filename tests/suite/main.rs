@@ -3,6 +3,8 @@
 mod fidelity;
 mod hostile;
 mod main_job;
+mod programs;
+mod public_tls;
 mod reply_table;
 mod sharing;
 mod tunnel_life;

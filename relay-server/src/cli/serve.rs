@@ -61,7 +61,7 @@ pub(super) struct Args {
     /// Largest request body in bytes.
     #[arg(long, env = "RELAY_BODY_BYTES_MAX", value_name = "BYTES")]
     body_bytes_max: Option<u64>,
-    /// Threads that carry traffic; without it, one per core.
+    /// Threads that carry traffic; without it, one less than there are cores.
     #[arg(long, env = "RELAY_WORKERS", value_name = "N")]
     workers: Option<usize>,
     /// Say where everything listens as one JSON line on stdout.
@@ -128,11 +128,12 @@ fn start_logging(config: &Config) {
     }
 }
 
-/// One runtime for everything. tokio's LIFO slot would run the QUIC driver after every single write, so that nothing
+/// One runtime for everything, on all cores but one: the store's writer and the kernel's network work take the other.
+/// A single thread needs no wake-ups between threads and is the cheapest where two cores are all there is. tokio's LIFO slot would run the QUIC driver after every single write, so that nothing
 /// is sent in batches: switching it off halves the CPU of a tunnelled request (docs/performance.md).
 fn runtime(workers: Option<usize>) -> anyhow::Result<Runtime> {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    let workers = workers.unwrap_or(cores).max(1);
+    let workers = workers.unwrap_or(cores - 1).max(1);
     let mut builder = if workers == 1 {
         tokio::runtime::Builder::new_current_thread()
     } else {
