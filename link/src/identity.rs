@@ -89,7 +89,13 @@ impl ServerIdentity {
     pub fn load_or_make(dir: &Path) -> io::Result<Self> {
         let (cert, key) = (dir.join("tunnel-cert.pem"), dir.join("tunnel-key.pem"));
         if !key.exists() || !cert.exists() {
-            let pair = rcgen::KeyPair::generate().map_err(io::Error::other)?;
+            // Agents pin the key: as long as it is there, only the certificate around it is made anew.
+            let pair = match std::fs::read_to_string(&key) {
+                Ok(pem) => rcgen::KeyPair::from_pem(&pem),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => rcgen::KeyPair::generate(),
+                Err(error) => return Err(error),
+            };
+            let pair = pair.map_err(|error| io::Error::other(format!("{}: {error}", key.display())))?;
             let params =
                 rcgen::CertificateParams::new(vec!["relay.invalid".to_owned()]).map_err(io::Error::other)?;
             let certificate = params.self_signed(&pair).map_err(io::Error::other)?;
@@ -192,6 +198,8 @@ mod tests {
         let dir = tempfile::tempdir().expect("temp dir");
         let first = ServerIdentity::load_or_make(dir.path()).expect("made").pin();
         assert_eq!(ServerIdentity::load_or_make(dir.path()).expect("kept").pin(), first);
+        std::fs::remove_file(dir.path().join("tunnel-cert.pem")).expect("removed");
+        assert_eq!(ServerIdentity::load_or_make(dir.path()).expect("made around it").pin(), first);
         #[cfg(unix)]
         {
             use std::os::unix::fs::PermissionsExt;

@@ -192,7 +192,9 @@ impl HeaderBlock {
             let field = &rest[..rest.len() - after.len()];
             rest = after;
             if keep(name, value) {
-                if self.count == HEADER_FIELDS_MAX || self.field_bytes() + name.len() + value.len() > HEADER_BYTES_MAX {
+                if self.count == HEADER_FIELDS_MAX
+                    || self.field_bytes() + name.len() + value.len() > HEADER_BYTES_MAX
+                {
                     return Err(FieldError::TooMany);
                 }
                 self.bytes.extend_from_slice(field);
@@ -424,7 +426,8 @@ mod tests {
 
     #[test]
     fn ambiguous_framing_is_an_error() {
-        let cases: &[(&[(&str, &str)], Result<Option<BodyFraming>, FieldError>)] = &[
+        type Fields = &'static [(&'static str, &'static str)];
+        let cases: &[(Fields, Result<Option<BodyFraming>, FieldError>)] = &[
             (&[], Ok(None)),
             (&[("Content-Length", "12")], Ok(Some(BodyFraming::Length(12)))),
             (&[("content-length", " 0 ")], Ok(Some(BodyFraming::Length(0)))),

@@ -29,7 +29,7 @@ use crate::tunnel::{self, ConnectError, Happened, Session, Welcomed};
 /// Events that may wait for whoever watches. A watcher that stops reading loses events, never slows traffic.
 const EVENTS_MAX: usize = 4096;
 
-/// Reconnecting: full jitter over a window that doubles from half a second to a minute (DESIGN section 4).
+/// Reconnecting: full jitter over a window that doubles from half a second to a minute.
 const BACKOFF_FIRST: Duration = Duration::from_millis(500);
 const BACKOFF_MAX: Duration = Duration::from_secs(60);
 
@@ -145,7 +145,8 @@ impl Agent {
         let ca = settings.target_ca.clone();
         let way = |route: &Route| {
             let connector = Connector::new(route.target.clone(), ca.as_deref());
-            let connector = connector.unwrap_or_else(|error| Connector::unusable(route.target.clone(), &error));
+            let connector =
+                connector.unwrap_or_else(|error| Connector::unusable(route.target.clone(), &error));
             Way { route: route.clone(), pool: Pool::new(connector, tasks.clone()) }
         };
         let shared = Arc::new(Shared {
@@ -223,7 +224,12 @@ impl Agent {
         found.ok().and_then(|link| link.clone()).ok_or(ApiError::NotConnected)
     }
 
-    async fn call(&self, method: &str, target: &str, body: Option<Vec<u8>>) -> Result<(u16, BodyRecv), ApiError> {
+    async fn call(
+        &self,
+        method: &str,
+        target: &str,
+        body: Option<Vec<u8>>,
+    ) -> Result<(u16, BodyRecv), ApiError> {
         let broke = |error: &dyn std::fmt::Display| ApiError::Broke(error.to_string());
         let link = self.linked().await?;
         let (half, recv) = link.open(CALL_DEADLINE).await.map_err(|error| broke(&error))?;
@@ -252,7 +258,8 @@ impl Agent {
         send.queue(body.into()).map_err(|error| broke(&error))?;
         send.end(&HeaderBlock::default()).await.map_err(|error| broke(&error))?;
         let mut frames = FrameRecv::new(recv);
-        let frame = tokio::time::timeout(CALL_DEADLINE, frames.next_frame()).await.map_err(|_| ApiError::Slow)?;
+        let frame =
+            tokio::time::timeout(CALL_DEADLINE, frames.next_frame()).await.map_err(|_| ApiError::Slow)?;
         let frame = frame.map_err(|error| broke(&error))?.ok_or_else(|| broke(&"no answer"))?;
         match Response::read(&frame).map_err(|error| broke(&error))? {
             Response::Head(head) => Ok((head.status, frames.into_body(head.body))),
@@ -390,8 +397,11 @@ impl Run {
         let mut session = Session::new(welcomed);
         let mut racing = tokio::task::JoinSet::new();
         let mut suspect = false;
+        // Connections of our own that may have been let in without our hearing of it.
+        let mut has_raced = false;
         loop {
             if suspect && racing.is_empty() {
+                has_raced = true;
                 self.attempt += 1;
                 let (dialer, settings) = (dialer.clone(), self.settings.clone());
                 let (instance, attempt) = (self.instance, self.attempt);
@@ -407,6 +417,7 @@ impl Run {
                             self.announce(&welcomed);
                             self.let_linger(std::mem::replace(&mut session, Session::new(welcomed)));
                             suspect = false;
+                            has_raced = false;
                         }
                         Ok(Err(ConnectError::Refused(refusal))) if tunnel::is_final(&refusal) => {
                             return End::Final(EndReason::Refused(refusal.text));
@@ -449,7 +460,7 @@ impl Run {
                         }
                     }
                     if session.link.close_reason().is_some() {
-                        return end_of(&closed);
+                        return end_of(&closed, has_raced);
                     }
                 }
             }
@@ -477,7 +488,14 @@ impl Run {
         self.shared.tasks.spawn(async move {
             let _ = tokio::time::timeout(LINGER, async {
                 let mut session = session;
-                while !matches!(session.next().await, Happened::Gone(_)) {}
+                loop {
+                    match session.next().await {
+                        // Not processed: the server asks the new connection.
+                        Happened::Exchange(mut send, _) => send.reset(StreamCode::REFUSED),
+                        Happened::Gone(_) => break,
+                        _ => {}
+                    }
+                }
             })
             .await;
             link.close(CloseCode::DONE, "a newer connection took over");
@@ -501,7 +519,8 @@ impl Run {
         };
         let _ = tokio::time::timeout(DRAIN_DEADLINE, finished).await;
         // One round trip lets the last answers arrive: closing throws away what did not.
-        tokio::time::sleep((2 * session.link.rtt()).clamp(Duration::from_millis(20), Duration::from_secs(1))).await;
+        tokio::time::sleep((2 * session.link.rtt()).clamp(Duration::from_millis(20), Duration::from_secs(1)))
+            .await;
         session.link.close(CloseCode::DONE, "goodbye");
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
@@ -515,10 +534,14 @@ impl Drop for InFlight<'_> {
     }
 }
 
-fn end_of(closed: &Closed) -> End {
+/// What a lost link means. Taken over by a connection this very process raced is no end: its welcome was lost.
+fn end_of(closed: &Closed, has_raced: bool) -> End {
     if let Closed::There { code, reason } = closed {
         match CloseCode(*code) {
             CloseCode::REVOKED => return End::Final(EndReason::Revoked),
+            CloseCode::TAKEN_OVER if has_raced => {
+                return End::Lost { reason: closed.to_string(), at_once: true };
+            }
             CloseCode::TAKEN_OVER => return End::Final(EndReason::TakenOver),
             CloseCode::REFUSED => return End::Final(EndReason::Refused(reason.clone())),
             _ => {}
@@ -568,7 +591,8 @@ impl Shared {
 }
 
 fn arrived(head: &RequestHead, route: &Route) -> Arrived {
-    let path = String::from_utf8(route.target.join(head.app_target())).unwrap_or_else(|error| escaped(error.as_bytes()));
+    let path = String::from_utf8(route.target.join(head.app_target()))
+        .unwrap_or_else(|error| escaped(error.as_bytes()));
     Arrived {
         event: head.event,
         attempt: head.attempt,

@@ -77,7 +77,7 @@ pub struct Route {
     pub sharing: Sharing,
     /// Allow protocol upgrades (WebSocket), if the source is made now.
     pub upgrade: bool,
-    /// How long the app may take until its response head. Default 60 s (DESIGN "Defaults").
+    /// How long the app may take until its response head. Default 60 s.
     pub answer_timeout: Duration,
 }
 
@@ -112,7 +112,7 @@ pub struct Settings {
     pub host_name: String,
     /// What to serve. May be empty: an agent that only makes API calls.
     pub routes: Vec<Route>,
-    /// Most requests forwarded at once. Default 256 (DESIGN "Defaults").
+    /// Most requests forwarded at once. Default 256.
     pub in_flight_max: u32,
     /// Extra certificate authority (PEM) for `https://` targets.
     pub target_ca: Option<PathBuf>,

@@ -38,7 +38,9 @@ pub enum At {
 
 /// Text that is not a target.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{text}` is not a target: {why}. Try `3000`, `localhost:3000`, `http://localhost:3000/hooks` or `unix:/run/app.sock`")]
+#[error(
+    "`{text}` is not a target: {why}. Try `3000`, `localhost:3000`, `http://localhost:3000/hooks` or `unix:/run/app.sock`"
+)]
 pub struct TargetError {
     /// What was given.
     pub text: String,
@@ -188,7 +190,20 @@ mod tests {
 
     #[test]
     fn what_is_no_target_says_why() {
-        for bad in ["", "0", "65536", "ftp://a", "http://", "http://a:b", "http://u:p@a", "unix:rel", "a b", "http://a/x?y", "http://[::1", "http://a/ü"] {
+        for bad in [
+            "",
+            "0",
+            "65536",
+            "ftp://a",
+            "http://",
+            "http://a:b",
+            "http://u:p@a",
+            "unix:rel",
+            "a b",
+            "http://a/x?y",
+            "http://[::1",
+            "http://a/ü",
+        ] {
             assert!(bad.parse::<Target>().is_err(), "{bad}");
         }
     }

@@ -6,7 +6,9 @@
 use std::time::Duration;
 
 use link::{Closed, DialError, Dialer, FrameRecv, Link, RecvHalf, SendHalf};
-use protocol::control::{Control, Features, Greeting, Refusal, RefusalCode, Serve, Served, TokenText, Welcome};
+use protocol::control::{
+    Control, Features, Greeting, Refusal, RefusalCode, Serve, Served, TokenText, Welcome,
+};
 use protocol::handshake::{AgentHandshake, Answer, VERSION_MAX, VERSION_MIN};
 use protocol::id::InstanceId;
 use tokio::time::Instant;
@@ -29,7 +31,7 @@ const PING_IDLE: Duration = Duration::from_secs(5);
 /// How long "lately" is.
 const BUSY_FOR: Duration = Duration::from_secs(60);
 
-/// A ping unanswered for this long makes the link suspect: a second one is raced (DESIGN section 4).
+/// A ping unanswered for this long makes the link suspect: a second one is raced.
 const SUSPECT_AFTER: Duration = Duration::from_secs(1);
 
 /// While suspect, a fresh ping goes out this often: it wakes QUIC out of its doubling probe timer when the link heals.
@@ -97,7 +99,8 @@ pub(crate) async fn connect(
         DialError::Identity(text) => ConnectError::Identity(text),
         other => ConnectError::Unreachable(other.to_string()),
     })?;
-    let broke = |what: &dyn std::fmt::Display| ConnectError::Unreachable(format!("the server broke off: {what}"));
+    let broke =
+        |what: &dyn std::fmt::Display| ConnectError::Unreachable(format!("the server broke off: {what}"));
     let greeted = async {
         let (mut say, hear) = link.open(WELCOME_DEADLINE).await.map_err(|error| broke(&error))?;
         say.prioritise(10);
@@ -121,7 +124,9 @@ pub(crate) async fn connect(
         }
     };
     match tokio::time::timeout(WELCOME_DEADLINE, greeted).await {
-        Ok(Ok((welcome, clock_skew_ms, say, hear))) => Ok(Welcomed { link, welcome, clock_skew_ms, say, hear }),
+        Ok(Ok((welcome, clock_skew_ms, say, hear))) => {
+            Ok(Welcomed { link, welcome, clock_skew_ms, say, hear })
+        }
         Ok(Err(error)) => Err(error),
         Err(_) => Err(broke(&"no answer to the greeting in time")),
     }
@@ -129,7 +134,9 @@ pub(crate) async fn connect(
 
 /// Whether a refusal can be helped by trying again.
 pub(crate) fn is_final(refusal: &Refusal) -> bool {
-    refusal.retry_after_ms.is_none() && refusal.code != RefusalCode::STALE && refusal.code != RefusalCode::BUSY
+    refusal.retry_after_ms.is_none()
+        && refusal.code != RefusalCode::STALE
+        && refusal.code != RefusalCode::BUSY
 }
 
 /// What happened on a session.
@@ -195,7 +202,8 @@ impl Session {
     fn has_slept(&mut self) -> bool {
         let (wall, monotonic) = std::mem::replace(&mut self.awake, (clock::unix_ms(), Instant::now()));
         let wall_ms = self.awake.0.saturating_sub(wall);
-        let monotonic_ms = u64::try_from(self.awake.1.duration_since(monotonic).as_millis()).unwrap_or(u64::MAX);
+        let monotonic_ms =
+            u64::try_from(self.awake.1.duration_since(monotonic).as_millis()).unwrap_or(u64::MAX);
         wall_ms > monotonic_ms.saturating_add(SLEPT_MS)
     }
 
@@ -262,7 +270,10 @@ impl Session {
                 Ok(Some(Control::Notice(text))) => return Happened::Notice(text),
                 Ok(None) => {}
                 Ok(Some(_)) | Err(_) => {
-                    self.link.close(protocol::code::CloseCode::PROTOCOL, "a control message that has no place here");
+                    self.link.close(
+                        protocol::code::CloseCode::PROTOCOL,
+                        "a control message that has no place here",
+                    );
                     return Happened::Gone(Closed::Here);
                 }
             }

@@ -12,8 +12,13 @@ const EXIT_USAGE: u8 = 2;
 
 /// Accepts webhooks at stable URLs and forwards them through a tunnel to your own machine.
 #[derive(Debug, Parser)]
-#[command(name = "relay-server", version, about, after_help = "Exit codes: 0 done or drained, 1 failed, 2 usage or \
-configuration mistake, 130 aborted by a second signal.\nDocumentation: docs/ in the source tree.")]
+#[command(
+    name = "relay-server",
+    version,
+    about,
+    after_help = "Exit codes: 0 done or drained, 1 failed, 2 usage or \
+configuration mistake, 130 aborted by a second signal.\nDocumentation: docs/ in the source tree."
+)]
 pub struct Cli {
     #[command(subcommand)]
     verb: Verb,

@@ -31,10 +31,10 @@ pub const TUNNEL_ADDR: SocketAddr = addr(Ipv4Addr::UNSPECIFIED, 4443);
 /// Admin listener: this machine only, because it speaks plain HTTP and shows metrics to whoever asks.
 pub const ADMIN_ADDR: SocketAddr = addr(Ipv4Addr::LOCALHOST, 8081);
 
-/// Days events are kept: a week with its weekend (DESIGN "Defaults").
+/// Days events are kept: a week with its weekend.
 pub const RETENTION_DAYS: u32 = 7;
 
-/// Bytes of events kept: what a small disk can spare (DESIGN "Defaults").
+/// Bytes of events kept: what a small disk can spare.
 pub const RETENTION_BYTES_MAX: u64 = 10 * 1024 * 1024 * 1024;
 
 /// Log level: one line per agent that comes or goes, none per request.

@@ -83,11 +83,11 @@ pub struct SourceRules {
     pub networks: Vec<IpNet>,
     /// Lets senders switch protocols (WebSocket).
     pub upgrade: bool,
-    /// How long a sender is kept waiting for the response head, in milliseconds. Default 30,000 (DESIGN "Defaults").
+    /// How long a sender is kept waiting for the response head, in milliseconds. Default 30,000.
     pub patience_ms: u32,
     /// Largest request body in bytes; `None` takes the server's limit.
     pub body_bytes_max: Option<u64>,
-    /// Most requests in flight at once. Default 256 (DESIGN "Defaults").
+    /// Most requests in flight at once. Default 256.
     pub in_flight_max: u32,
     /// See [`ReplyMode`].
     pub reply: ReplyMode,

@@ -119,7 +119,11 @@ impl Refusal {
     pub const fn closes(self) -> bool {
         matches!(
             self,
-            Self::BadRequest(_) | Self::TooSlow | Self::BodyTooLarge | Self::TargetTooLong | Self::HeaderTooLarge
+            Self::BadRequest(_)
+                | Self::TooSlow
+                | Self::BodyTooLarge
+                | Self::TargetTooLong
+                | Self::HeaderTooLarge
         )
     }
 }

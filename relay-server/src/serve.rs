@@ -33,7 +33,7 @@ use crate::tunnel::registry::Registry;
 use crate::tunnel::session::Session;
 use crate::{admin, entropy};
 
-/// How often revocations made by another process are looked for (DESIGN: sessions end within a second).
+/// How often revocations made by another process are looked for: sessions end within a second.
 const REVOCATIONS_EVERY: Duration = Duration::from_millis(500);
 
 /// How often old events are looked for.
@@ -135,7 +135,8 @@ pub struct Server {
 
 async fn listen(what: &'static str, addr: SocketAddr) -> Result<TcpListener, StartError> {
     let bind = || {
-        let socket = if addr.is_ipv6() { tokio::net::TcpSocket::new_v6()? } else { tokio::net::TcpSocket::new_v4()? };
+        let socket =
+            if addr.is_ipv6() { tokio::net::TcpSocket::new_v6()? } else { tokio::net::TcpSocket::new_v4()? };
         socket.set_reuseaddr(true)?;
         socket.bind(addr)?;
         socket.listen(BACKLOG)
@@ -221,13 +222,19 @@ impl Server {
         let (identity, pin) = tunnel_identity(&config)?;
         let secret = EndpointSecret::load_or_keep(&config.data.join("tunnel-secret"), entropy::random());
         let secret = secret.map_err(failed("the tunnel's secret"))?;
-        let settings =
-            ListenerSettings { addr: config.tunnel.addr, unauthenticated_max: config.limits.unauthenticated_max };
-        let listener = Listener::bind(&settings, identity, &secret)
-            .map_err(|source| StartError::Listen { what: "tunnel", addr: config.tunnel.addr, source })?;
+        let settings = ListenerSettings {
+            addr: config.tunnel.addr,
+            unauthenticated_max: config.limits.unauthenticated_max,
+        };
+        let listener = Listener::bind(&settings, identity, &secret).map_err(|source| StartError::Listen {
+            what: "tunnel",
+            addr: config.tunnel.addr,
+            source,
+        })?;
         if let Some((granted, wanted)) = listener.short_buffer {
             tracing::warn!(
-                granted.bytes = granted, wanted.bytes = wanted,
+                granted.bytes = granted,
+                wanted.bytes = wanted,
                 "the kernel grants small UDP buffers; bursts will lose packets; raise net.core.rmem_max and wmem_max"
             );
         }
@@ -300,7 +307,11 @@ impl Server {
             tasks: public.clone(),
         });
         house.spawn(tunnel.run(Arc::clone(&listener)));
-        house.spawn(admin::run(admin_listener, api::on_admin_listener(router, &config.admin.hosts), house.clone()));
+        house.spawn(admin::run(
+            admin_listener,
+            api::on_admin_listener(router, &config.admin.hosts),
+            house.clone(),
+        ));
         house.spawn(watch_revocations(store.clone(), registry.clone(), clock, house.clone()));
         house.spawn(prune_for_ever(store.clone(), config.retention.policy(), house.clone()));
         public.spawn(ingress.run(public_listener, tls));
@@ -376,7 +387,7 @@ fn end_sessions(registry: &Registry, token: crate::model::TokenId) {
     }
 }
 
-/// Ends sessions whose token another process revoked.
+/// Ends sessions whose token expired, or was revoked by another process.
 async fn watch_revocations(store: Store, registry: Registry, clock: Clock, tasks: Tasks) {
     let mut since = clock.now_ms();
     while tokio::time::timeout(REVOCATIONS_EVERY, tasks.draining()).await.is_err() {
@@ -385,6 +396,9 @@ async fn watch_revocations(store: Store, registry: Registry, clock: Clock, tasks
             continue;
         }
         let now = clock.now_ms();
+        for session in registry.all().iter().filter(|s| s.expires_ms.is_some_and(|at| at <= now)) {
+            end_sessions(&registry, session.token);
+        }
         match store.revoked_since(since).await {
             Ok(tokens) => {
                 tokens.into_iter().for_each(|token| end_sessions(&registry, token));

@@ -110,16 +110,11 @@ def check_bodies(way):
         same((answer.status, len(answer.body)), (200, BODY_BYTES_MAX))
         same(hashlib.sha256(answer.body).digest(), hashlib.sha256(AT_LIMIT).digest())
 
-    tag = f"over=curl_{way.base.split(':')[0]}_{way.version}"
+    tag = f"over=curl_{way.base.split(':')[0]}_{way.version}_said"
     with promise(f"a body one byte over the limit is refused with 413 before the app hears of it ({way.word})"):
-        answer = way.curl(f"/echo?{tag}_said", "--data-binary", f"@{OVER_LIMIT}")
+        answer = way.curl(f"/echo?{tag}", "--data-binary", f"@{OVER_LIMIT}")
         same((answer.status, values(answer.pairs, "relay-error")), (413, ["body_too_large"]))
-        same(seen_by_app(f"{tag}_said"), [])
-
-    with promise(f"a body that grows over the limit is refused with 413 and never whole for the app ({way.word})"):
-        answer = way.curl(f"/echo?{tag}_grown", "-X", "POST", "-T", "-", stdin=AT_LIMIT + b"x")
-        same((answer.status, values(answer.pairs, "relay-error")), (413, ["body_too_large"]))
-        same([seen for seen in seen_by_app(f"{tag}_grown") if seen["whole"]], [])
+        same(seen_by_app(tag), [])
 
     with promise(f"a sender that is still sending learns that nobody is there ({way.word})"):
         nobody = way._replace(base=way.base.removesuffix("hook") + "nobody")
@@ -180,6 +175,14 @@ def check_http1(way):
         wait = ["-H", "Expect: 100-continue", "--expect100-timeout", "15"]
         answer = way.curl("/echo", *wait, "--data-binary", f"@{OVER_LIMIT}")
         same((answer.status, "100 Continue" in answer.log), (413, False))
+
+    # Over HTTP/2 this is node_http2's: curl 7.88 cannot be relied on there, it hangs after an answer that comes while
+    # it reads from a pipe.
+    tag = f"over=curl_{way.base.split(':')[0]}_grown"
+    with promise(f"a body that grows over the limit is refused with 413 and never whole for the app ({way.word})"):
+        answer = way.curl(f"/echo?{tag}", "-X", "POST", "-T", "-", stdin=AT_LIMIT + b"x")
+        same((answer.status, values(answer.pairs, "relay-error")), (413, ["body_too_large"]))
+        same([seen for seen in seen_by_app(tag) if seen["whole"]], [])
 
 
 def check_upgrade():

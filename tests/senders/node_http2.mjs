@@ -90,9 +90,20 @@ for (const { word, base } of ingresses) {
     sawBody(await echo({ body: Buffer.alloc(0) }), Buffer.alloc(0));
   });
 
-  await promise(`a body one byte over the limit is refused with 413 ${where}`, async () => {
-    const answer = await send(session, { path: `${mount}/echo`, body: Buffer.alloc(BODY_BYTES_MAX + 1) });
-    assert.deepEqual([answer.status, answer.headers["relay-error"]], [413, "body_too_large"]);
+  const large = Buffer.alloc(BODY_BYTES_MAX + 1, everyByte);
+  for (const [kind, headers] of [["declared", { "content-length": large.length }], ["undeclared", {}]]) {
+    await promise(`a body of ${kind} length one byte over the limit gets 413 ${where}`, async () => {
+      const tag = `over=node_http2_${word}_${kind}`;
+      const answer = await send(session, { path: `${mount}/echo?${tag}`, headers, body: large });
+      assert.deepEqual([answer.status, answer.headers["relay-error"]], [413, "body_too_large"]);
+      const seen = await (await fetch(`${process.env.APP}/seen?${tag}`)).json();
+      assert.ok(seen.every((record) => !record.whole), "never a whole request for the app");
+    });
+  }
+
+  await promise(`a body as large as the limit arrives ${where}`, async () => {
+    const body = large.subarray(1);
+    sawBody(await echo({ body }), body);
   });
 
   session.destroy();

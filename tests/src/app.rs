@@ -145,7 +145,8 @@ impl App {
     /// Waits (bounded) until `count` requests arrived.
     pub async fn wait_for(&self, count: usize) -> Vec<Recorded> {
         let mut recorded = self.shared.recorded.subscribe();
-        let waited = tokio::time::timeout(Duration::from_secs(10), recorded.wait_for(|r| r.len() >= count)).await;
+        let waited =
+            tokio::time::timeout(Duration::from_secs(10), recorded.wait_for(|r| r.len() >= count)).await;
         waited.unwrap_or_else(|_| panic!("{count} requests did not arrive")).expect("app lives").clone()
     }
 
@@ -325,7 +326,8 @@ impl Sink {
     async fn count(stream: TcpStream) -> io::Result<()> {
         let mut wire = Wire { stream, inbox: Vec::new() };
         let Some(head) = wire.until(b"\r\n\r\n").await? else { return Ok(()) };
-        let length: u64 = parse(&head).values("content-length").first().and_then(|l| l.parse().ok()).unwrap_or(0);
+        let length: u64 =
+            parse(&head).values("content-length").first().and_then(|l| l.parse().ok()).unwrap_or(0);
         let mut counted = wire.inbox.len() as u64;
         let mut buffer = vec![0; 256 * 1024];
         while counted < length {

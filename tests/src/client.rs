@@ -181,6 +181,9 @@ pub async fn exchange(addr: SocketAddr, bytes: &[u8]) -> Answer {
 /// A POST with these header lines (each with its end) and body.
 #[must_use]
 pub fn post(target: &str, lines: &str, body: &[u8]) -> Vec<u8> {
-    let head = format!("POST {target} HTTP/1.1\r\nHost: relay.test\r\n{lines}Content-Length: {}\r\n\r\n", body.len());
+    let head = format!(
+        "POST {target} HTTP/1.1\r\nHost: relay.test\r\n{lines}Content-Length: {}\r\n\r\n",
+        body.len()
+    );
     [head.as_bytes(), body].concat()
 }

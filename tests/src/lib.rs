@@ -3,6 +3,11 @@
 //! [`World`] is a server with agents around it, [`App`] an application that records what reaches it and answers as
 //! told, [`client`] a sender that writes exactly the bytes it is given. The lossy UDP proxy is `relay_bench::lossy`.
 
+#![allow(
+    clippy::disallowed_methods,
+    reason = "tests and the demo own their process: they may spawn and read the clock"
+)]
+
 pub mod app;
 pub mod client;
 pub mod world;

@@ -35,8 +35,7 @@ pub struct AgentInWorld {
 #[must_use]
 pub fn config(dir: &Path) -> Config {
     let loopback = SocketAddr::from(([127, 0, 0, 1], 0));
-    let mut config = Config::default();
-    config.data = dir.to_owned();
+    let mut config = Config { data: dir.to_owned(), ..Config::default() };
     config.public.addr = loopback;
     config.tunnel.addr = loopback;
     config.admin.addr = loopback;

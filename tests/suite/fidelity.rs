@@ -54,11 +54,17 @@ async fn header_fields_arrive_in_order_with_duplicates_case_and_bytes() {
 async fn the_target_reaches_the_app_without_any_normalisation() {
     let (world, app, _agent) = house(Behaviour::Say(ok(""))).await;
     let targets: &[&[u8]] = &[
-        b"/a//b/./c/../d", b"/%2e%2e/%00%zz%2F", b"/x?a=1&a=2&b=%20+&&=?x#frag", b"?only=query", b"/caf\xc3\xa9/\xff",
-        b"/|\"^<>`{}\\;,@:!$'()*", b"/",
+        b"/a//b/./c/../d",
+        b"/%2e%2e/%00%zz%2F",
+        b"/x?a=1&a=2&b=%20+&&=?x#frag",
+        b"?only=query",
+        b"/caf\xc3\xa9/\xff",
+        b"/|\"^<>`{}\\;,@:!$'()*",
+        b"/",
     ];
     for target in targets {
-        let request = [b"POST /h/hook", *target, b" HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n"].concat();
+        let request =
+            [b"POST /h/hook", *target, b" HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n"].concat();
         assert_eq!(world.exchange(&request).await.status, 200, "{}", String::from_utf8_lossy(target));
     }
     let seen: Vec<Vec<u8>> = app.wait_for(targets.len()).await.into_iter().map(|r| r.line).collect();
@@ -88,7 +94,10 @@ async fn a_length_stays_a_length_and_chunked_stays_chunked() {
         3\r\nabc\r\n4;ext=1\r\ndefg\r\n0\r\nX-Sum: 7\r\n\r\n";
     assert_eq!(world.exchange(chunked).await.status, 200);
     let [plain, chunked] = app.wait_for(2).await.try_into().expect("two requests");
-    assert_eq!((plain.values("content-length"), plain.values("transfer-encoding")), (vec!["3".into()], vec![]));
+    assert_eq!(
+        (plain.values("content-length"), plain.values("transfer-encoding")),
+        (vec!["3".into()], vec![])
+    );
     assert_eq!(chunked.values("transfer-encoding"), ["chunked"]);
     assert!(chunked.values("content-length").is_empty());
     assert_eq!((chunked.body.as_slice(), chunked.is_whole), (&b"abcdefg"[..], true));
@@ -109,7 +118,10 @@ async fn what_concerns_one_connection_or_pretends_to_be_ours_is_not_forwarded() 
     assert_eq!(request.values("x-forwarded-for"), ["127.0.0.1"]);
     assert_eq!(request.values("x-forwarded-host"), ["relay.test"]);
     assert_eq!(request.values("x-forwarded-proto"), ["http"]);
-    assert!(request.values("relay-event-id")[0].starts_with("evt_") && request.values("relay-event-id").len() == 1);
+    assert!(
+        request.values("relay-event-id")[0].starts_with("evt_")
+            && request.values("relay-event-id").len() == 1
+    );
     assert_eq!(request.values("host"), [app.addr().to_string()], "dev servers refuse strangers");
 }
 
@@ -124,8 +136,14 @@ async fn the_apps_answer_comes_back_letter_for_letter() {
     assert_eq!(
         lines[..8],
         [
-            "HTTP/1.1 418 I'm a teapot, really", "X-One: 1", "Set-Cookie: a=1; Path=/", "x-two: 2", "SET-COOKIE: b=2",
-            "Content-Length: 4", "X-Latin: \u{fffd}", "Date: Mon, 01 Jan 2001 00:00:00 GMT",
+            "HTTP/1.1 418 I'm a teapot, really",
+            "X-One: 1",
+            "Set-Cookie: a=1; Path=/",
+            "x-two: 2",
+            "SET-COOKIE: b=2",
+            "Content-Length: 4",
+            "X-Latin: \u{fffd}",
+            "Date: Mon, 01 Jan 2001 00:00:00 GMT",
         ]
     );
     assert!(lines[8].starts_with("Relay-Event-Id: evt_") && lines.len() == 9, "{lines:#?}");
@@ -134,8 +152,7 @@ async fn the_apps_answer_comes_back_letter_for_letter() {
 
 #[tokio::test]
 async fn answers_without_a_body_stay_without_one() {
-    let (world, app, _agent) = house(Behaviour::Say(ok("")))
-        .await;
+    let (world, app, _agent) = house(Behaviour::Say(ok(""))).await;
     for (method, raw, length) in [
         ("HEAD", "HTTP/1.1 200 OK\r\nContent-Length: 1234\r\n\r\n", Some("1234")),
         ("HEAD", "HTTP/1.1 200 OK\r\nX: 1\r\n\r\n", None),
@@ -178,7 +195,9 @@ async fn an_answer_that_ends_with_its_connection_is_whole_for_the_sender() {
 async fn expect_100_continue_is_answered_here() {
     let (world, app, _agent) = house(Behaviour::Echo).await;
     let mut sender = Sender::to(world.public()).await;
-    sender.say(b"POST /h/hook HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\n").await;
+    sender
+        .say(b"POST /h/hook HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\n")
+        .await;
     assert_eq!(sender.head().await.status, 100);
     sender.say(b"hello").await;
     assert_eq!(sender.answer().await.text(), "hello");
@@ -189,7 +208,9 @@ async fn expect_100_continue_is_answered_here() {
 async fn a_refused_sender_is_not_asked_for_its_body() {
     let world = World::start().await;
     let mut sender = Sender::to(world.public()).await;
-    sender.say(b"POST /h/nobody HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\n").await;
+    sender
+        .say(b"POST /h/nobody HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\n")
+        .await;
     assert_eq!(sender.head().await.status, 404);
 }
 
@@ -234,7 +255,10 @@ async fn a_websocket_switches_where_the_source_allows_it_and_only_there() {
     let mut sender = Sender::to(world.public()).await;
     sender.say(ask("ws").as_bytes()).await;
     let answer = sender.head().await;
-    assert_eq!((answer.status, answer.value("upgrade"), answer.value("sec-websocket-accept")), (101, "websocket", "x"));
+    assert_eq!(
+        (answer.status, answer.value("upgrade"), answer.value("sec-websocket-accept")),
+        (101, "websocket", "x")
+    );
     for frame in [&b"\x81\x03abc"[..], b"\x00\xff\r\n\r\n", &[7; 40_000]] {
         sender.say(frame).await;
         let mut echoed = Vec::new();
@@ -245,7 +269,10 @@ async fn a_websocket_switches_where_the_source_allows_it_and_only_there() {
     }
     sender.hang_up().await;
     let request = app.only().await;
-    assert_eq!((request.values("upgrade"), request.values("connection")), (vec!["websocket".into()], vec!["keep-alive, Upgrade".into()]));
+    assert_eq!(
+        (request.values("upgrade"), request.values("connection")),
+        (vec!["websocket".into()], vec!["keep-alive, Upgrade".into()])
+    );
 
     let plain = App::start(Behaviour::Say(ok("no"))).await;
     let _agent = world.agent("plain", plain.addr()).await;
@@ -257,7 +284,8 @@ async fn a_websocket_switches_where_the_source_allows_it_and_only_there() {
 async fn requests_on_one_connection_are_answered_in_order() {
     let (world, app, _agent) = house(Behaviour::Echo).await;
     let mut sender = Sender::to(world.public()).await;
-    let pipelined: Vec<u8> = (0..20).flat_map(|n| post("/h/hook", "", format!("body {n}").as_bytes())).collect();
+    let pipelined: Vec<u8> =
+        (0..20).flat_map(|n| post("/h/hook", "", format!("body {n}").as_bytes())).collect();
     sender.say(&pipelined).await;
     for n in 0..20 {
         assert_eq!(sender.answer().await.text(), format!("body {n}"));
@@ -309,7 +337,9 @@ async fn a_gigabyte_passes_at_flat_memory() {
     let _agent = world.agent("big", sink.addr()).await;
     let before = relay_tests::app::resident_bytes();
     let mut sender = Sender::to(world.public()).await;
-    sender.say(format!("POST /h/big HTTP/1.1\r\nHost: a\r\nContent-Length: {BYTES}\r\n\r\n").as_bytes()).await;
+    sender
+        .say(format!("POST /h/big HTTP/1.1\r\nHost: a\r\nContent-Length: {BYTES}\r\n\r\n").as_bytes())
+        .await;
     let piece = vec![b'g'; 1 << 20];
     let mut peak = 0;
     for _ in 0..BYTES / (1 << 20) {
@@ -320,4 +350,20 @@ async fn a_gigabyte_passes_at_flat_memory() {
     let grown = peak.saturating_sub(before) >> 20;
     // Windows of 8 MiB each way and socket buffers; the other tests of this process need theirs meanwhile.
     assert!(grown < 400, "memory grew by {grown} MiB");
+}
+
+#[tokio::test]
+async fn a_sender_of_the_old_kind_gets_the_apps_answer_too() {
+    let (world, app, _agent) = house(Behaviour::Say(ok("for the old"))).await;
+    let answer = world.exchange(b"POST /h/hook HTTP/1.0\r\nContent-Length: 2\r\n\r\nhi").await;
+    assert!(answer.head.starts_with("HTTP/1.0 200 OK\r\n"), "{}", answer.head);
+    assert!(answer.value("relay-event-id").starts_with("evt_"));
+    assert_eq!((answer.text().as_str(), app.only().await.body.as_slice()), ("for the old", &b"hi"[..]));
+    app.behave(Behaviour::Say(
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n".to_vec(),
+    ));
+    let answer = world.exchange(b"GET /h/hook HTTP/1.0\r\n\r\n").await;
+    assert_eq!((answer.text().as_str(), answer.values("transfer-encoding").len()), ("abc", 0));
+    let refused = world.exchange(b"GET /h/nobody HTTP/1.0\r\n\r\n").await;
+    assert_eq!((refused.status, refused.value("relay-error")), (404, "source_not_found"));
 }

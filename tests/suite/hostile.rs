@@ -107,7 +107,10 @@ async fn slow_heads_and_dripped_bodies_are_told_so_and_let_go() {
 #[tokio::test]
 async fn an_answer_that_is_never_read_is_given_up() {
     let mut world = World::with(|config| config.limits.body_idle_ms = 500).await;
-    let app = App::start(Behaviour::Say([b"HTTP/1.1 200 OK\r\nContent-Length: 50000000\r\n\r\n".to_vec(), vec![b'x'; 50_000_000]].concat())).await;
+    let app = App::start(Behaviour::Say(
+        [b"HTTP/1.1 200 OK\r\nContent-Length: 50000000\r\n\r\n".to_vec(), vec![b'x'; 50_000_000]].concat(),
+    ))
+    .await;
     let _agent = world.agent("large", app.addr()).await;
     let mut sender = Sender::to(world.public()).await;
     sender.say(&post("/h/large", "", b"")).await;
@@ -143,7 +146,8 @@ async fn malformed_greetings_end_the_connection_and_nothing_else() {
         let link = stranger(&world).await;
         let (mut send, _recv) = link.open(Duration::from_secs(2)).await.expect("one stream");
         send.write_all(&mut [greeting.to_vec().into()]).await.expect("written");
-        let closed = tokio::time::timeout(Duration::from_secs(10), link.closed()).await.expect("closed in time");
+        let closed =
+            tokio::time::timeout(Duration::from_secs(10), link.closed()).await.expect("closed in time");
         assert!(matches!(closed, link::Closed::There { code: 0x01, .. }), "{greeting:?} gave {closed:?}");
         nobody_else_pays(&world).await;
     }

@@ -1,5 +1,10 @@
 //! The suite: the whole house on real sockets. Each file is a group of promises.
 
+#![allow(
+    clippy::disallowed_methods,
+    reason = "tests and the demo own their process: they may spawn and read the clock"
+)]
+
 mod fidelity;
 mod hostile;
 mod main_job;

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use relay_tests::app::{Behaviour, ok};
 use relay_tests::client::{Sender, post};
-use relay_tests::{App, Answer};
+use relay_tests::{Answer, App};
 use tempfile::TempDir;
 
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -115,7 +115,8 @@ impl House {
         let any = || "127.0.0.1:0".to_owned();
         let server = serve(&dir.path().join("data"), &[any(), any(), any()]);
         let ready = server.line_with(&[("type", "ready")]);
-        let at = |name: &str| ready[name].as_str().expect("an address").trim_start_matches("http://").to_owned();
+        let at =
+            |name: &str| ready[name].as_str().expect("an address").trim_start_matches("http://").to_owned();
         let ports = [at("public"), at("tunnel"), at("admin")];
         let public = ports[0].parse().expect("an address");
         Self { dir, server, public, ports }
@@ -142,15 +143,21 @@ impl House {
 
     fn log_in(&self) {
         let mut login = self.agent_command();
-        let mut login =
-            login.args(["login", "-"]).stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("starts");
+        let mut login = login
+            .args(["login", "-"])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("starts");
         login.stdin.take().expect("piped").write_all(self.join_line().as_bytes()).expect("written");
         let done = login.wait_with_output().expect("ends");
         assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
     }
 
     fn agent(&self, name: &str, app: &App) -> Process {
-        let agent = Process::start(self.agent_command().args(["forward", name, &app.addr().to_string(), "--json"]));
+        let agent =
+            Process::start(self.agent_command().args(["forward", name, &app.addr().to_string(), "--json"]));
         agent.line_with(&[("type", "source"), ("name", name)]);
         agent
     }
@@ -278,10 +285,14 @@ fn mistakes_end_with_a_clear_word_and_code_two() {
     let ran = program("relay-server").args(["serve", "--config"]).arg(&file).output().expect("runs");
     let said = String::from_utf8_lossy(&ran.stderr).into_owned();
     assert_eq!(ran.status.code(), Some(2), "{said}");
-    assert!(said.contains("body_bytes_max") && said.contains("public"), "both mistakes, with suggestions: {said}");
+    assert!(
+        said.contains("body_bytes_max") && said.contains("public"),
+        "both mistakes, with suggestions: {said}"
+    );
     let ran = program("relay-agent").args(["forward", "name", "not-a-target"]).output().expect("runs");
     assert_eq!(ran.status.code(), Some(2));
-    let ran = program("relay-server").args(["token", "create", "--data", "/nonexistent"]).output().expect("runs");
+    let ran =
+        program("relay-server").args(["token", "create", "--data", "/nonexistent"]).output().expect("runs");
     assert!(!ran.status.success());
     assert!(String::from_utf8_lossy(&ran.stderr).contains("relay-server serve"));
 }

@@ -36,7 +36,8 @@ async fn post(addr: SocketAddr, trusted: &CertificateDer<'static>) -> Option<Str
     let stream = tokio::net::TcpStream::connect(addr).await.expect("a connection");
     let name = ServerName::try_from("hooks.test").expect("a name");
     let mut stream = TlsConnector::from(Arc::new(config)).connect(name, stream).await.ok()?;
-    let request = b"POST /h/hook HTTP/1.1\r\nHost: hooks.test\r\nConnection: close\r\nContent-Length: 1\r\n\r\nx";
+    let request =
+        b"POST /h/hook HTTP/1.1\r\nHost: hooks.test\r\nConnection: close\r\nContent-Length: 1\r\n\r\nx";
     stream.write_all(request).await.expect("written");
     let mut answer = Vec::new();
     // The end may come without a TLS farewell; what was read counts.

@@ -115,7 +115,10 @@ async fn an_answer_that_breaks_off_after_its_head_never_looks_complete() {
     let mut world = World::start().await;
     let app = App::start(Behaviour::Drip(vec![])).await;
     let _agent = world.agent("hook", app.addr()).await;
-    for raw in ["HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\nonly", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nonly\r\n"] {
+    for raw in [
+        "HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\nonly",
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nonly\r\n",
+    ] {
         let pause = Duration::from_millis(200);
         app.behave(Behaviour::Drip(vec![(Duration::ZERO, raw.as_bytes().to_vec()), (pause, Vec::new())]));
         let answer = world.post("hook", b"x").await;
@@ -183,7 +186,9 @@ async fn a_draining_server_finishes_what_it_holds_and_says_so_to_the_rest() {
     assert_eq!(kept.answer().await.status, 404);
     app.wait_for(1).await;
     let ending = tokio::spawn(world.end());
-    agent.until("down", |e| matches!(e, relay_agent::AgentEvent::Link(relay_agent::LinkState::Down { .. }))).await;
+    agent
+        .until("down", |e| matches!(e, relay_agent::AgentEvent::Link(relay_agent::LinkState::Down { .. })))
+        .await;
     assert_eq!(busy.answer().await.text(), "done");
     assert!(kept.is_closed().await, "an idle connection is closed");
     ending.await.expect("the server drains clean");
@@ -199,6 +204,7 @@ async fn sources_are_found_by_host_where_a_domain_is_configured() {
         assert_eq!(world.exchange(request.as_bytes()).await.status, 200);
     }
     assert!(app.recorded().iter().all(|r| r.target() == "/a/b?c=1"));
-    let other = world.exchange(b"POST /a HTTP/1.1\r\nHost: other.hooks.test\r\nContent-Length: 0\r\n\r\n").await;
+    let other =
+        world.exchange(b"POST /a HTTP/1.1\r\nHost: other.hooks.test\r\nContent-Length: 0\r\n\r\n").await;
     is_refusal(&other, 404, "source_not_found");
 }

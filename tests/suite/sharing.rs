@@ -46,7 +46,10 @@ async fn with_replace_the_newest_wins_and_the_one_before_is_told() {
     assert_eq!(world.post("shared", b"").await.text(), "old");
     let _second = sharing_agent(&mut world, Sharing::Replace, &new).await;
     first
-        .until("told", |e| matches!(e, AgentEvent::Served { result: Err(error), .. } if error.code == "taken_over"))
+        .until(
+            "told",
+            |e| matches!(e, AgentEvent::Served { result: Err(error), .. } if error.code == "taken_over"),
+        )
         .await;
     for _ in 0..5 {
         assert_eq!(world.post("shared", b"").await.text(), "new");
@@ -116,7 +119,9 @@ async fn a_token_serves_what_it_may_and_nothing_else() {
     let no = refused(&world, world.token(Scope::Read).await, "mine").await;
     assert!(matches!(no, AgentEvent::Link(LinkState::Ended(EndReason::Refused(_)))));
     let no = refused(&world, "rt_wrong".into(), "mine").await;
-    assert!(matches!(no, AgentEvent::Link(LinkState::Ended(EndReason::Refused(text))) if text.contains("join line")));
+    assert!(
+        matches!(no, AgentEvent::Link(LinkState::Ended(EndReason::Refused(text))) if text.contains("join line"))
+    );
 }
 
 #[tokio::test]

@@ -12,7 +12,10 @@ use relay_tests::client::{self, post};
 use relay_tests::world::{config, route};
 use relay_tests::{AgentInWorld, App, Sender, World};
 
-async fn behind_proxy(conditions: Conditions, behaviour: Behaviour) -> (World, App, AgentInWorld, LossyProxy) {
+async fn behind_proxy(
+    conditions: Conditions,
+    behaviour: Behaviour,
+) -> (World, App, AgentInWorld, LossyProxy) {
     let mut world = World::start().await;
     let app = App::start(behaviour).await;
     let proxy = LossyProxy::start(world.addresses().tunnel, conditions).expect("a proxy");
@@ -22,7 +25,13 @@ async fn behind_proxy(conditions: Conditions, behaviour: Behaviour) -> (World, A
 }
 
 fn bad_link() -> Conditions {
-    Conditions { drop: 0.02, delay: Duration::from_millis(25), jitter: Duration::from_millis(5), reorder: 0.02, seed: 7 }
+    Conditions {
+        drop: 0.02,
+        delay: Duration::from_millis(25),
+        jitter: Duration::from_millis(5),
+        reorder: 0.02,
+        seed: 7,
+    }
 }
 
 #[tokio::test]
@@ -145,7 +154,8 @@ async fn a_drained_and_restarted_server_is_found_again_and_the_url_is_the_same()
         token: relay_agent::Token::new(token),
     };
     let app = App::start(Behaviour::Say(ok(""))).await;
-    let settings = relay_agent::Settings::new(server, protocol::id::AgentId(1)).with_route(route("hook", app.addr()));
+    let settings =
+        relay_agent::Settings::new(server, protocol::id::AgentId(1)).with_route(route("hook", app.addr()));
     let mut agent = AgentInWorld::live(settings).await;
     assert_eq!(client::exchange(at.public, &post("/h/hook", "", b"")).await.status, 200);
     assert!(house.server.take().expect("up").drain().await);
@@ -172,7 +182,8 @@ async fn a_wrong_pin_ends_the_agent_with_a_clear_word() {
 async fn a_server_that_is_not_there_is_tried_again_and_said_by_presence() {
     let mut world = World::start().await;
     let mut settings = world.settings().await;
-    settings.server.port = std::net::UdpSocket::bind("127.0.0.1:0").expect("port").local_addr().expect("bound").port();
+    settings.server.port =
+        std::net::UdpSocket::bind("127.0.0.1:0").expect("port").local_addr().expect("bound").port();
     let mut agent = AgentInWorld::start(settings);
     agent.until("connecting", |e| matches!(e, AgentEvent::Link(LinkState::Connecting { attempt: 1 }))).await;
     let down = agent.until("down", |e| matches!(e, AgentEvent::Link(LinkState::Down { .. }))).await;

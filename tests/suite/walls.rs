@@ -52,7 +52,10 @@ fn only_in(word: &str, folders: &[&str], allowed: &[&str]) {
 
 #[test]
 fn protocol_knows_no_io() {
-    for word in ["tokio", "quinn", "hyper", "rustls", "tracing", "rusqlite", "std::net", "std::fs", "async fn", "::now()"] {
+    for word in [
+        "tokio", "quinn", "hyper", "rustls", "tracing", "rusqlite", "std::net", "std::fs", "async fn",
+        "::now()",
+    ] {
         only_in(word, &["protocol/src"], &[]);
     }
 }
@@ -91,7 +94,8 @@ fn what_decides_does_not_wait() {
         "relay-agent/src/forward/response_gate.rs",
         "relay-agent/src/target.rs",
     ];
-    for (name, code) in ALL.iter().flat_map(|f| sources(f)).filter(|(name, _)| pure.contains(&name.as_str())) {
+    for (name, code) in ALL.iter().flat_map(|f| sources(f)).filter(|(name, _)| pure.contains(&name.as_str()))
+    {
         for word in ["tokio", "async ", ".await"] {
             assert!(!code.contains(word), "{name} says `{word}`");
         }
@@ -118,7 +122,12 @@ fn clock_chance_and_environment_are_passed_in() {
 #[test]
 fn only_the_command_line_prints() {
     for word in ["println!", "eprintln!", "print!("] {
-        let allowed = ["relay-server/src/cli", "relay-server/src/main.rs", "relay-agent/src/cli", "relay-agent/src/output"];
+        let allowed = [
+            "relay-server/src/cli",
+            "relay-server/src/main.rs",
+            "relay-agent/src/cli",
+            "relay-agent/src/output",
+        ];
         let breaches: Vec<_> = ALL
             .iter()
             .flat_map(|f| sources(f))

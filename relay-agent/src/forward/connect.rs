@@ -1,4 +1,4 @@
-//! Reaching the app: TCP with `localhost` raced over both loopbacks, TLS, or a Unix socket.
+//! Reaching the app: TCP, with `localhost` meaning both loopbacks, TLS, or a Unix socket.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -11,8 +11,8 @@ use std::time::Duration;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
-use rustls_platform_verifier::BuilderVerifierExt;
+use rustls::{ClientConfig, DigitallySignedStruct, SignatureScheme};
+use rustls_platform_verifier::{BuilderVerifierExt, Verifier};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
@@ -21,7 +21,7 @@ use tokio_rustls::client::TlsStream;
 use super::nearby;
 use crate::target::{At, Target};
 
-/// How long connecting to the app may take (DESIGN "Defaults").
+/// How long connecting to the app may take.
 const CONNECT_DEADLINE: Duration = Duration::from_secs(5);
 
 /// A connection to the app.
@@ -88,7 +88,8 @@ impl Connector {
                 };
                 let name = ServerName::try_from(host.clone()).map_err(|error| failed(&error))?;
                 let config = self.tls.clone().ok_or_else(|| failed(&"no TLS configuration"))?;
-                let stream = TlsConnector::from(config).connect(name, stream).await.map_err(|error| failed(&error))?;
+                let stream =
+                    TlsConnector::from(config).connect(name, stream).await.map_err(|error| failed(&error))?;
                 Ok(LocalIo::Tls(Box::new(stream)))
             }
             #[cfg(unix)]
@@ -102,7 +103,7 @@ impl Connector {
     }
 }
 
-/// `localhost` is both loopbacks, whichever answers first: an app that binds only one of them is found.
+/// `localhost` is both loopbacks: an app that binds only one of them is found.
 async fn addresses(host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
     if host.eq_ignore_ascii_case("localhost") {
         let both = [IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST)];
@@ -139,7 +140,9 @@ async fn tcp(host: &str, port: u16) -> Result<TcpStream, Unreachable> {
         return Err(Unreachable { text: format!("cannot connect to {tried}") });
     }
     let near = nearby::describe(&nearby::listeners_nearby(port).await);
-    Err(Unreachable { text: format!("nothing listens on {tried}; {near}. Is the app running, on this port?") })
+    Err(Unreachable {
+        text: format!("nothing listens on {tried}; {near}. Is the app running, on this port?"),
+    })
 }
 
 fn tls_config(insecure: bool, extra_ca: Option<&Path>) -> io::Result<ClientConfig> {
@@ -155,11 +158,10 @@ fn tls_config(insecure: bool, extra_ca: Option<&Path>) -> io::Result<ClientConfi
         return Ok(builder.with_platform_verifier().map_err(io::Error::other)?.with_no_client_auth());
     };
     let bad = |error: &dyn std::fmt::Display| io::Error::other(format!("{}: {error}", path.display()));
-    let mut roots = RootCertStore::empty();
-    for certificate in CertificateDer::pem_file_iter(path).map_err(|error| bad(&error))? {
-        roots.add(certificate.map_err(|error| bad(&error))?).map_err(|error| bad(&error))?;
-    }
-    Ok(builder.with_root_certificates(roots).with_no_client_auth())
+    let extra: Result<Vec<_>, _> = CertificateDer::pem_file_iter(path).and_then(Iterator::collect);
+    let extra = extra.map_err(|error| bad(&error))?;
+    let verifier = Verifier::new_with_extra_roots(extra, provider).map_err(|error| bad(&error))?;
+    Ok(builder.dangerous().with_custom_certificate_verifier(Arc::new(verifier)).with_no_client_auth())
 }
 
 /// Takes any certificate: for `https+insecure://` targets on this machine, never for the tunnel.

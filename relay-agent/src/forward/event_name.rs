@@ -29,6 +29,8 @@ pub(crate) fn event_name(headers: &HeaderBlock) -> Option<String> {
     let value = headers.iter().find_map(|(name, value)| {
         FIELDS.iter().any(|f| name.eq_ignore_ascii_case(f.as_bytes())).then_some(value)
     })?;
-    let is_plain = !value.is_empty() && value.len() <= NAME_BYTES_MAX && value.iter().all(|b| b.is_ascii_graphic() || *b == b' ');
+    let is_plain = !value.is_empty()
+        && value.len() <= NAME_BYTES_MAX
+        && value.iter().all(|b| b.is_ascii_graphic() || *b == b' ');
     is_plain.then(|| String::from_utf8_lossy(value).into_owned())
 }

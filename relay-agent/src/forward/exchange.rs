@@ -74,7 +74,10 @@ impl Body for RequestBody {
     type Data = Bytes;
     type Error = BrokeOff;
 
-    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BrokeOff>>> {
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BrokeOff>>> {
         let stream = match &mut self.state {
             BodyState::Over => return Poll::Ready(None),
             BodyState::Whole(bytes) => {
@@ -167,7 +170,8 @@ fn canonical(head: &RequestHead, body: RequestBody) -> Option<Request<RequestBod
             headers.insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
         }
     }
-    if let Some(trailer) = head.headers.find("trailer").and_then(|value| HeaderValue::from_bytes(value).ok()) {
+    if let Some(trailer) = head.headers.find("trailer").and_then(|value| HeaderValue::from_bytes(value).ok())
+    {
         headers.insert(TRAILER, trailer);
     }
     Some(request)
@@ -218,9 +222,12 @@ impl Exchange<'_> {
         };
         let tried = match body {
             Ok(body) => self.ask(body, &mut send).await,
-            Err(error) => {
-                Tried::Failed(failure(FailureKind::REQUEST_BROKE, Sent::No, &error.to_string(), Timing::default()))
-            }
+            Err(error) => Tried::Failed(failure(
+                FailureKind::REQUEST_BROKE,
+                Sent::No,
+                &error.to_string(),
+                Timing::default(),
+            )),
         };
         match tried {
             Tried::Response(response, connection, timing) => {
@@ -236,7 +243,9 @@ impl Exchange<'_> {
                 }
                 Ended { result: Err(failure.text), app: Duration::ZERO }
             }
-            Tried::Cancelled => Ended { result: Err("the sender hung up".to_owned()), app: started.elapsed() },
+            Tried::Cancelled => {
+                Ended { result: Err("the sender hung up".to_owned()), app: started.elapsed() }
+            }
         }
     }
 
@@ -254,7 +263,12 @@ impl Exchange<'_> {
                 None => match self.pool.fresh().await {
                     Ok(connection) => connection,
                     Err(error) => {
-                        return Tried::Failed(failure(FailureKind::APP_REFUSED, Sent::No, &error.text, timing));
+                        return Tried::Failed(failure(
+                            FailureKind::APP_REFUSED,
+                            Sent::No,
+                            &error.text,
+                            timing,
+                        ));
                     }
                 },
             };
@@ -352,7 +366,8 @@ fn response_head(raw: &RawResponse, timing: Timing) -> ResponseHead {
     }
     let mut headers = HeaderBlock::with_capacity(raw.headers.as_bytes().len());
     let goes = |name: &[u8], _: &[u8]| {
-        let is_named = !protocol::field::is_protected(name) && named.iter().any(|n| name.eq_ignore_ascii_case(n));
+        let is_named =
+            !protocol::field::is_protected(name) && named.iter().any(|n| name.eq_ignore_ascii_case(n));
         is_switch || !(is_hop_by_hop(name) || is_named)
     };
     // It came out of a block: it fits into one.

@@ -6,9 +6,8 @@ use std::time::Duration;
 use tokio::net::TcpStream;
 
 /// Ports that development servers like.
-const LIKELY: [u16; 16] = [
-    3000, 3001, 3002, 3030, 4000, 4200, 4321, 5000, 5001, 5173, 8000, 8001, 8080, 8081, 8787, 8888,
-];
+const LIKELY: [u16; 16] =
+    [3000, 3001, 3002, 3030, 4000, 4200, 4321, 5000, 5001, 5173, 8000, 8001, 8080, 8081, 8787, 8888];
 
 /// Loopback answers at once or not at all.
 const DEADLINE: Duration = Duration::from_millis(100);
@@ -16,7 +15,8 @@ const DEADLINE: Duration = Duration::from_millis(100);
 /// Ports on this machine that something listens on, among likely ones and neighbours of `port`.
 pub async fn listeners_nearby(port: u16) -> Vec<u16> {
     let neighbours = (1..=2).flat_map(|n| [port.checked_sub(n), port.checked_add(n)]).flatten();
-    let mut ports: Vec<u16> = LIKELY.into_iter().chain(neighbours).filter(|p| *p != port && *p != 0).collect();
+    let mut ports: Vec<u16> =
+        LIKELY.into_iter().chain(neighbours).filter(|p| *p != port && *p != 0).collect();
     ports.sort_unstable();
     ports.dedup();
     let mut tries = tokio::task::JoinSet::new();

@@ -48,7 +48,8 @@ pub(crate) fn read_head(
     let from = scanned.saturating_sub(3);
     let Some(end) = memchr::memmem::find(&bytes[from..], b"\r\n\r\n").map(|at| from + at + 4) else {
         // A bare newline in the first line means that this end will never come.
-        let has_bare_newline = memchr::memchr(b'\n', bytes).is_some_and(|at| at == 0 || bytes[at - 1] != b'\r');
+        let has_bare_newline =
+            memchr::memchr(b'\n', bytes).is_some_and(|at| at == 0 || bytes[at - 1] != b'\r');
         return match bytes.len() {
             _ if has_bare_newline => Err(FieldError::Line.into()),
             0..=HEAD_BYTES_MAX => Ok(None),
@@ -102,9 +103,13 @@ fn read_status_line(line: &[u8]) -> Option<(bool, u16, &[u8])> {
 pub(crate) fn canonical(response: &RawResponse) -> Vec<u8> {
     let mut out = format!("HTTP/1.1 {} -\r\n", response.status).into_bytes();
     match response.framing {
-        _ if response.status == 101 => out.extend_from_slice(b"connection: upgrade\r\nupgrade: websocket\r\n"),
+        _ if response.status == 101 => {
+            out.extend_from_slice(b"connection: upgrade\r\nupgrade: websocket\r\n");
+        }
         BodyFraming::Length(n) => out.extend_from_slice(format!("content-length: {n}\r\n").as_bytes()),
-        BodyFraming::Chunked if !response.until_close => out.extend_from_slice(b"transfer-encoding: chunked\r\n"),
+        BodyFraming::Chunked if !response.until_close => {
+            out.extend_from_slice(b"transfer-encoding: chunked\r\n");
+        }
         BodyFraming::Chunked | BodyFraming::None => {}
     }
     if response.closes {
@@ -127,12 +132,18 @@ mod tests {
     #[test]
     fn ordinary_answers_pass_as_they_are() {
         let head = read("HTTP/1.1 200 Fine, thanks\r\nX-A: 1\r\nSet-Cookie: a\r\nContent-Length: 2\r\nset-cookie: b\r\n\r\n").expect("valid");
-        assert_eq!((head.status, head.reason.as_slice(), head.framing), (200, &b"Fine, thanks"[..], BodyFraming::Length(2)));
+        assert_eq!(
+            (head.status, head.reason.as_slice(), head.framing),
+            (200, &b"Fine, thanks"[..], BodyFraming::Length(2))
+        );
         assert_eq!(head.headers.len(), 4);
         assert!(!head.closes);
         let old = read("HTTP/1.0 200\r\n\r\n").expect("valid");
         assert!(old.until_close && old.closes && old.reason.is_empty());
-        assert_eq!(read("HTTP/1.1 304 -\r\nContent-Length: 9\r\n\r\n").expect("valid").framing, BodyFraming::None);
+        assert_eq!(
+            read("HTTP/1.1 304 -\r\nContent-Length: 9\r\n\r\n").expect("valid").framing,
+            BodyFraming::None
+        );
     }
 
     #[test]

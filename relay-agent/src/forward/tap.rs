@@ -127,7 +127,11 @@ fn hand_over(from: &mut BytesMut, buf: &mut ReadBuf<'_>) {
 }
 
 impl<IO: AsyncRead + Unpin> AsyncRead for TappedIo<IO> {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
         let this = &mut *self;
         loop {
             if !this.ready.is_empty() {

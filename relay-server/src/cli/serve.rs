@@ -239,7 +239,8 @@ async fn say_how_to_begin(server: &Server, data: &Path) -> anyhow::Result<()> {
     }
     // Nobody reads a log by its nature once: secrets go into a file only the owner can read.
     let path = data.join(FIRST_START_FILE);
-    let mut file = std::fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&path)?;
+    let mut file =
+        std::fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&path)?;
     file.write_all(text.as_bytes())?;
     tracing::info!(path = %path.display(), "first start: the admin token and a join line are in this file; remove it once read");
     Ok(())

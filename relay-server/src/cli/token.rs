@@ -100,7 +100,10 @@ async fn act(args: &Args, store: &Store, clock: &Clock) -> anyhow::Result<ExitCo
                 return Ok(ExitCode::SUCCESS);
             }
             let mut addresses = Addresses::of_data_dir(&args.data).with_context(|| {
-                format!("no server has run on {} yet, so there is nothing to join; start it once", args.data.display())
+                format!(
+                    "no server has run on {} yet, so there is nothing to join; start it once",
+                    args.data.display()
+                )
             })?;
             if let Some(at) = tunnel_at {
                 addresses.announce.clone_from(at);
@@ -110,8 +113,11 @@ async fn act(args: &Args, store: &Store, clock: &Clock) -> anyhow::Result<ExitCo
         Verb::List => {
             println!("{:<6} {:<8} {:<24} {:<10} label", "id", "scope", "created", "state");
             for token in store.tokens(project).await? {
-                let created = i64::try_from(token.created_ms).ok().and_then(|ms| jiff::Timestamp::from_millisecond(ms).ok());
-                let created = created.map(|t| t.strftime("%Y-%m-%d %H:%M:%S UTC").to_string()).unwrap_or_default();
+                let created = i64::try_from(token.created_ms)
+                    .ok()
+                    .and_then(|ms| jiff::Timestamp::from_millisecond(ms).ok());
+                let created =
+                    created.map(|t| t.strftime("%Y-%m-%d %H:%M:%S UTC").to_string()).unwrap_or_default();
                 let scope = match token.scope {
                     Scope::Admin => "admin",
                     Scope::Agent { .. } => "agent",
@@ -124,12 +130,19 @@ async fn act(args: &Args, store: &Store, clock: &Clock) -> anyhow::Result<ExitCo
                 } else {
                     "expired"
                 };
-                println!("{:<6} {scope:<8} {created:<24} {state:<10} {}", token.id.0, token.label.escape_debug());
+                println!(
+                    "{:<6} {scope:<8} {created:<24} {state:<10} {}",
+                    token.id.0,
+                    token.label.escape_debug()
+                );
             }
         }
         Verb::Revoke { id } => {
             if !store.revoke_token(project, TokenId(*id)).await? {
-                bail!("there is no good token {id} in project {}; `relay-server token list` shows them", args.project);
+                bail!(
+                    "there is no good token {id} in project {}; `relay-server token list` shows them",
+                    args.project
+                );
             }
             eprintln!("token {id} is revoked");
         }

@@ -41,7 +41,7 @@ pub const CONNECTIONS_MAX: usize = 10_000;
 /// to fill the house.
 pub const CONNECTIONS_PER_IP_MAX: usize = 1_000;
 
-/// Most requests on their way to one agent (DESIGN "Defaults").
+/// Most requests on their way to one agent.
 pub const IN_FLIGHT_PER_AGENT: u32 = 256;
 
 /// Most bytes kept of each body, of requests and of answers. Nearly all webhooks are below 64 KiB.

@@ -66,7 +66,10 @@ impl AnswerBody {
             recording.answer.see(&bytes);
             recording.answer.see_end();
             // The size stays as framed: an empty chunked body is still sent chunked.
-            return Ok(Self { state: if bytes.is_empty() { State::Over } else { State::Whole(bytes) }, size });
+            return Ok(Self {
+                state: if bytes.is_empty() { State::Over } else { State::Whole(bytes) },
+                size,
+            });
         }
         let coming = Coming { stream, _claim: claim, recording };
         Ok(Self { state: State::Coming(Box::new(coming)), size })
@@ -87,7 +90,10 @@ impl Body for AnswerBody {
     type Data = Bytes;
     type Error = BrokeOff;
 
-    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BrokeOff>>> {
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BrokeOff>>> {
         let coming = match &mut self.state {
             State::Over => return Poll::Ready(None),
             State::Whole(bytes) => {

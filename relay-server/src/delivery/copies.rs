@@ -10,8 +10,8 @@ use protocol::head::RequestHead;
 use tokio::sync::mpsc;
 
 use super::live::OPEN_DEADLINE;
-use link::Tasks;
 use crate::tunnel::registry::Claim;
+use link::Tasks;
 
 /// Pieces a copy may lag behind the primary.
 const LAG_PIECES_MAX: usize = 16;
@@ -58,7 +58,11 @@ impl Copies {
     }
 }
 
-async fn send(claim: &Claim, head: &RequestHead, mut parts: mpsc::Receiver<Part>) -> Result<(), link::ExchangeError> {
+async fn send(
+    claim: &Claim,
+    head: &RequestHead,
+    mut parts: mpsc::Receiver<Part>,
+) -> Result<(), link::ExchangeError> {
     let (half, recv) = claim.session.link().open(OPEN_DEADLINE).await?;
     let mut bytes = Vec::new();
     head.write(&mut bytes);

@@ -5,6 +5,7 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use link::{BodySend, ExchangeError, FrameRecv, SendHalf, StreamError};
@@ -19,15 +20,15 @@ use super::answer::AnswerBody;
 use super::body::{BodyFault, Gathered, Piece, RequestBody, gather, next_piece};
 use super::copies::Copies;
 use super::recording::{Recorder, Recording};
-use link::Tasks;
 use crate::model::{EventRecord, IfAway, IfSenderLeaves, IfSlow, Outcome, RecordedAnswer, Source};
 use crate::refusal::Refusal;
 use crate::tunnel::registry::{Claim, NoClaim, Registry};
+use link::Tasks;
 
 /// How long a stream may take to open. The agent allows more streams than we ever use, so only a dead link waits.
 pub const OPEN_DEADLINE: Duration = Duration::from_secs(2);
 
-/// A head unanswered for this long makes us ask whether the agent is still there (DESIGN section 4).
+/// A head unanswered for this long makes us ask whether the agent is still there.
 const PROBE_AFTER: Duration = Duration::from_millis(500);
 
 /// Agents asked in turn while nothing was sent.
@@ -59,6 +60,16 @@ pub struct Order {
     pub framing: BodyFraming,
     /// The sender asks to switch protocols, and may.
     pub is_upgrade: bool,
+}
+
+/// A place in a source's flight, given back when dropped: when the answer has left, not just its head.
+#[derive(Debug)]
+pub struct Flight(pub Arc<AtomicU32>);
+
+impl Drop for Flight {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 /// Both directions of a connection that switched protocols.
@@ -109,8 +120,8 @@ fn over(refusal: Refusal, outcome: Outcome) -> Missed {
 
 impl Live {
     /// Brings the webhook to its primary destination and the answer back.
-    pub async fn deliver(&self, order: Order, mut body: impl RequestBody) -> Reply {
-        let mut recording = self.start_recording(&order);
+    pub async fn deliver(&self, order: Order, flight: Flight, mut body: impl RequestBody) -> Reply {
+        let mut recording = self.start_recording(&order, flight);
         let primary = &order.source.destinations[0];
         let mut tried: Vec<SessionId> = Vec::new();
         // Claimed before the body is touched: to touch it is to answer `Expect: 100-continue`.
@@ -143,13 +154,14 @@ impl Live {
                 held: None,
                 may_finish: order.source.rules.if_sender_leaves == IfSenderLeaves::Finish,
             };
-            let missed = match self.try_once(&order, &head, &gathered, &mut body, claim, waiting, recording).await {
-                Ok(reply) => return reply,
-                Err((missed, back)) => {
-                    recording = back;
-                    missed
-                }
-            };
+            let missed =
+                match self.try_once(&order, &head, &gathered, &mut body, claim, waiting, recording).await {
+                    Ok(reply) => return reply,
+                    Err((missed, back)) => {
+                        recording = back;
+                        missed
+                    }
+                };
             let last = match missed {
                 Missed::SenderGone => return Reply::Gone,
                 Missed::Over(refusal, outcome, timing) => (refusal, outcome, timing),
@@ -169,7 +181,7 @@ impl Live {
         }
     }
 
-    fn start_recording(&self, order: &Order) -> Recording {
+    fn start_recording(&self, order: &Order, flight: Flight) -> Recording {
         let record = EventRecord {
             id: order.event,
             source: order.source.id,
@@ -178,12 +190,12 @@ impl Live {
             target: order.target.clone(),
             headers: order.headers.clone(),
             body: Default::default(),
-            outcome: Outcome::SentNoAnswer("sender_gone"),
+            outcome: Outcome::NotSent("sender_gone"),
             agent: None,
             answer: RecordedAnswer { status: 0, headers: HeaderBlock::default(), body: Default::default() },
             times: Default::default(),
         };
-        Recording::start(Arc::clone(&self.recorder), Box::new(record), order.received)
+        Recording::start(Arc::clone(&self.recorder), Box::new(record), flight, order.received)
     }
 
     fn copies(&self, order: &Order, head: &RequestHead, primary: SessionId) -> Copies {
@@ -213,7 +225,7 @@ impl Live {
         body: &mut Option<(B, Copies)>,
         claim: Claim,
         mut waiting: Waiting<'_>,
-        recording: Recording,
+        mut recording: Recording,
     ) -> Result<Reply, (Missed, Recording)> {
         let patience = Duration::from_millis(u64::from(order.source.rules.patience_ms));
         let deadline = tokio::time::Instant::from_std(order.received + patience);
@@ -222,6 +234,7 @@ impl Live {
             claim.session.probe();
             return Err((Missed::Again, recording));
         };
+        recording.sent();
         let sent = tokio::time::timeout_at(deadline, send_first(half, head, gathered)).await;
         let rest = match sent {
             Ok(Ok(rest)) => rest,
@@ -266,7 +279,9 @@ impl Live {
                 tracing::debug!(%error, event.id = %order.event, "no answer");
                 return Err((over(Refusal::AppBroke, Outcome::SentNoAnswer("answer_broke")), recording));
             }
-            Waited::Slow => return Err((over(too_slow(order), Outcome::SentNoAnswer("app_slow")), recording)),
+            Waited::Slow => {
+                return Err((over(too_slow(order), Outcome::SentNoAnswer("app_slow")), recording));
+            }
             Waited::Fault(BodyFault::Gone) => return Err((Missed::SenderGone, recording)),
             Waited::Fault(BodyFault::Refused(refusal)) => {
                 return Err((over(refusal, Outcome::SentNoAnswer("request_broke")), recording));
@@ -351,8 +366,12 @@ fn failed(order: &Order, failure: &Failure) -> Missed {
         Sent::Maybe => Outcome::SentNoAnswer(code),
     };
     match (failure.kind, failure.sent) {
-        (FailureKind::DRAINING | FailureKind::NOT_SERVED | FailureKind::OVERLOADED, Sent::No) => Missed::Again,
-        (FailureKind::APP_REFUSED, _) => Missed::Over(Refusal::AppRefused, outcome("app_refused"), failure.timing),
+        (FailureKind::DRAINING | FailureKind::NOT_SERVED | FailureKind::OVERLOADED, Sent::No) => {
+            Missed::Again
+        }
+        (FailureKind::APP_REFUSED, _) => {
+            Missed::Over(Refusal::AppRefused, outcome("app_refused"), failure.timing)
+        }
         (FailureKind::APP_SLOW, _) => Missed::Over(too_slow(order), outcome("app_slow"), failure.timing),
         _ => Missed::Over(Refusal::AppBroke, outcome("app_broke"), failure.timing),
     }

@@ -7,6 +7,7 @@ use protocol::head::{ResponseHead, Timing};
 use protocol::id::AgentId;
 
 use super::capture::Capture;
+use super::live::Flight;
 use crate::activity::Activity;
 use crate::metrics::Metrics;
 use crate::model::{EventRecord, Outcome};
@@ -33,16 +34,23 @@ pub struct Recording {
     pub request: Arc<Mutex<Capture>>,
     /// The answer's body as it passes.
     pub answer: Capture,
+    // The exchange is over when its record is.
+    _flight: Flight,
 }
 
 impl Recording {
     /// Starts a record. Its outcome is "the sender hung up" until something else is said.
     #[must_use]
-    pub fn start(recorder: Arc<Recorder>, record: Box<EventRecord>, started: Instant) -> Self {
+    pub fn start(
+        recorder: Arc<Recorder>,
+        record: Box<EventRecord>,
+        flight: Flight,
+        started: Instant,
+    ) -> Self {
         let request = Arc::new(Mutex::new(Capture::new(recorder.capture_bytes_max)));
         let answer = Capture::new(recorder.capture_bytes_max);
         recorder.metrics.in_flight.inc();
-        Self { recorder, record: Some(record), started, request, answer }
+        Self { recorder, record: Some(record), started, request, answer, _flight: flight }
     }
 
     fn record(&mut self) -> &mut EventRecord {
@@ -52,6 +60,11 @@ impl Recording {
     /// Says which agent it goes to.
     pub fn goes_to(&mut self, agent: AgentId) {
         self.record().agent = Some(agent);
+    }
+
+    /// The request was sent: from now on the app may have acted.
+    pub fn sent(&mut self) {
+        self.record().outcome = Outcome::SentNoAnswer("sender_gone");
     }
 
     /// Sees a piece of the request body pass.

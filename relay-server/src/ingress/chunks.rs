@@ -70,7 +70,9 @@ impl ChunkWalker {
     fn step(&mut self, byte: u8) -> Result<At, Refusal> {
         let bad = Refusal::BadRequest("malformed chunked body");
         Ok(match (self.at, byte) {
-            (At::Size { digits, size }, b'0'..=b'9' | b'a'..=b'f' | b'A'..=b'F') if digits < SIZE_DIGITS_MAX => {
+            (At::Size { digits, size }, b'0'..=b'9' | b'a'..=b'f' | b'A'..=b'F')
+                if digits < SIZE_DIGITS_MAX =>
+            {
                 let digit = char::from(byte).to_digit(16).unwrap_or(0);
                 // Bits that would leave at the top make the size ambiguous between parsers.
                 if size >> 59 != 0 {
@@ -78,7 +80,9 @@ impl ChunkWalker {
                 }
                 At::Size { digits: digits + 1, size: (size << 4) | u64::from(digit) }
             }
-            (At::Size { digits: 1.., size }, b'\r') | (At::Extension { size }, b'\r') => At::SizeNewline { size },
+            (At::Size { digits: 1.., size }, b'\r') | (At::Extension { size }, b'\r') => {
+                At::SizeNewline { size }
+            }
             (At::Size { digits: 1.., size }, b';' | b' ' | b'\t')
             | (At::Extension { size }, b'\t' | b' '..=b'~' | 0x80..) => {
                 self.extension_bytes += 1;

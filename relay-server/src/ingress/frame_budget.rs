@@ -87,7 +87,11 @@ impl<IO> BudgetedIo<IO> {
 }
 
 impl<IO: AsyncRead + Unpin> AsyncRead for BudgetedIo<IO> {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
         let this = &mut *self;
         let before = buf.filled().len();
         if this.inbox.is_empty() {

@@ -53,7 +53,8 @@ const fn bad(why: &'static str) -> Refusal {
 
 /// Where the head ends, if it is all here: the index after its empty line. `from` bytes were looked at before.
 fn end_of_head(bytes: &[u8], from: usize) -> Option<usize> {
-    memchr::memmem::find(&bytes[from.saturating_sub(3)..], b"\r\n\r\n").map(|at| from.saturating_sub(3) + at + 4)
+    memchr::memmem::find(&bytes[from.saturating_sub(3)..], b"\r\n\r\n")
+        .map(|at| from.saturating_sub(3) + at + 4)
 }
 
 /// Reads a head from the start of `bytes`, of which `scanned` were there at the last call. Gives the head and its
@@ -61,7 +62,11 @@ fn end_of_head(bytes: &[u8], from: usize) -> Option<usize> {
 ///
 /// # Errors
 /// What to tell the sender; the connection is closed after it.
-pub fn read_head(bytes: &[u8], scanned: usize, limits: &HeadLimits) -> Result<Option<(Head, usize)>, Refusal> {
+pub fn read_head(
+    bytes: &[u8],
+    scanned: usize,
+    limits: &HeadLimits,
+) -> Result<Option<(Head, usize)>, Refusal> {
     let Some(end) = end_of_head(bytes, scanned) else {
         return still_possible(bytes, limits).map(|()| None);
     };
@@ -96,7 +101,8 @@ struct RequestLine {
 
 fn read_request_line(line: &[u8], limits: &HeadLimits) -> Result<RequestLine, Refusal> {
     let mut parts = line.split(|b| *b == b' ');
-    let (Some(method), Some(target), Some(version), None) = (parts.next(), parts.next(), parts.next(), parts.next())
+    let (Some(method), Some(target), Some(version), None) =
+        (parts.next(), parts.next(), parts.next(), parts.next())
     else {
         return Err(bad("the request line is not `METHOD target HTTP/1.1`"));
     };
@@ -146,8 +152,9 @@ fn split_target<'a>(method: &[u8], target: &'a [u8]) -> Result<(&'a [u8], Option
 /// # Errors
 /// [`Refusal::BadRequest`] when it is anything else.
 pub fn check_authority(bytes: &[u8]) -> Result<String, Refusal> {
-    let is_host_byte =
-        |b: &u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_' | b'~' | b':' | b'[' | b']' | b'%');
+    let is_host_byte = |b: &u8| {
+        b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_' | b'~' | b':' | b'[' | b']' | b'%')
+    };
     if bytes.is_empty() || bytes.len() > 255 + 6 || !bytes.iter().all(is_host_byte) {
         return Err(bad("the host is not a host"));
     }
@@ -155,7 +162,8 @@ pub fn check_authority(bytes: &[u8]) -> Result<String, Refusal> {
         Some(at) => &bytes[at + 1..],
         None => &bytes[bytes.iter().position(|b| *b == b':').unwrap_or(bytes.len())..],
     };
-    let is_port = port.is_empty() || (port[0] == b':' && port.len() <= 6 && port[1..].iter().all(u8::is_ascii_digit));
+    let is_port =
+        port.is_empty() || (port[0] == b':' && port.len() <= 6 && port[1..].iter().all(u8::is_ascii_digit));
     if !is_port || bytes[0] == b':' {
         return Err(bad("the host is not a host"));
     }
@@ -191,7 +199,8 @@ fn finish(line: RequestLine, headers: HeaderBlock) -> Result<Head, Refusal> {
         return Err(bad("Transfer-Encoding in HTTP/1.0"));
     }
     let mut host = None;
-    let (mut expects_continue, mut takes_trailers, mut says_upgrade, mut upgrade) = (false, false, false, None);
+    let (mut expects_continue, mut takes_trailers, mut says_upgrade, mut upgrade) =
+        (false, false, false, None);
     let (mut says_close, mut says_keep) = (false, false);
     for (name, value) in &headers {
         match name.len() {
@@ -218,7 +227,9 @@ fn finish(line: RequestLine, headers: HeaderBlock) -> Result<Head, Refusal> {
         }
     }
     let authority = match (host, line.authority) {
-        (Some(host), Some(authority)) if host != authority => return Err(bad("Host and request target disagree")),
+        (Some(host), Some(authority)) if host != authority => {
+            return Err(bad("Host and request target disagree"));
+        }
         (Some(host), _) => host,
         // RFC 9112 section 3.2: a Host field is due even with an absolute target.
         (None, Some(authority)) if line.is_http10 => authority,

@@ -23,6 +23,9 @@ use crate::refusal::Refusal;
 /// Bytes read from a socket at once while a head is awaited.
 const READ_BYTES: usize = 8 * 1024;
 
+/// Length of `HTTP/1.1`.
+const VERSION_BYTES: usize = 8;
+
 /// A body this small goes out in the same write as its head.
 const JOIN_BYTES_MAX: usize = 16 * 1024;
 
@@ -66,9 +69,9 @@ pub enum Gated {
 /// A response head to put in place of hyper's.
 #[derive(Debug)]
 pub struct RawResponse {
-    /// What hyper's head starts with; nothing else on the connection can.
+    /// The reason phrase hyper was given; nothing else on the connection can hold it.
     pub marker: String,
-    /// Status line and fields, each line with its end.
+    /// Status line without its version, and fields, each line with its end.
     pub lines: Vec<u8>,
     /// Lower-case names in `lines` that hyper may say too (`content-length`, `date`, `transfer-encoding`).
     pub said: Vec<&'static str>,
@@ -247,7 +250,8 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> GatedIo<IO> {
                 if matches!(head.framing, BodyFraming::Length(n) if n > self.limits.body_bytes_max) {
                     return self.refuse(Refusal::BodyTooLarge);
                 }
-                let may_switch = head.upgrade.as_deref() == Some("websocket") && head.framing == BodyFraming::None;
+                let may_switch =
+                    head.upgrade.as_deref() == Some("websocket") && head.framing == BodyFraming::None;
                 self.ready.extend_from_slice(&gate::canonical(&head, may_switch));
                 self.patience = Patience::default();
                 self.phase = match head.framing {
@@ -325,7 +329,12 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> GatedIo<IO> {
         self.patience.bytes += bytes as u64;
     }
 
-    fn poll_length(&mut self, left: u64, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    fn poll_length(
+        &mut self,
+        left: u64,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
         let room = buf.remaining().min(usize::try_from(left).unwrap_or(usize::MAX));
         let taken = if self.inbox.is_empty() {
             let mut part = ReadBuf::new(buf.initialize_unfilled_to(room));
@@ -405,7 +414,11 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> GatedIo<IO> {
 }
 
 impl<IO: AsyncRead + AsyncWrite + Unpin> AsyncRead for GatedIo<IO> {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
         let this = &mut *self;
         loop {
             if !this.ready.is_empty() {
@@ -450,9 +463,12 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> AsyncRead for GatedIo<IO> {
 
 /// Puts the app's head in place of hyper's: its lines, and of hyper's only those it does not say itself.
 fn rewrite(head: &[u8], response: &RawResponse, out: &mut BytesMut) {
+    // hyper knows which version the sender speaks.
+    out.extend_from_slice(&head[..VERSION_BYTES]);
     out.extend_from_slice(&response.lines);
     let mut lines = head.split(|b| *b == b'\n').skip(1);
-    for line in lines.by_ref().map_while(|line| line.strip_suffix(b"\r")).take_while(|line| !line.is_empty()) {
+    for line in lines.by_ref().map_while(|line| line.strip_suffix(b"\r")).take_while(|line| !line.is_empty())
+    {
         let name = &line[..memchr::memchr(b':', line).unwrap_or(line.len())];
         if !response.said.iter().any(|said| name.eq_ignore_ascii_case(said.as_bytes())) {
             out.extend_from_slice(line);
@@ -491,7 +507,9 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> GatedIo<IO> {
     fn replace_head(&mut self, buf: &[u8]) -> io::Result<Option<usize>> {
         let mut shared = self.keeper.shared();
         let Some(response) = &shared.response else { return Ok(None) };
-        let Some(start) = memchr::memmem::find(buf, response.marker.as_bytes()) else { return Ok(None) };
+        let Some(at) = memchr::memmem::find(buf, response.marker.as_bytes()) else { return Ok(None) };
+        // `HTTP/1.x SSS ` stands before it.
+        let start = at.saturating_sub(VERSION_BYTES + 5);
         let Some(end) = memchr::memmem::find(&buf[start..], b"\r\n\r\n") else {
             return Err(io::Error::new(io::ErrorKind::InvalidData, "a response head in pieces"));
         };

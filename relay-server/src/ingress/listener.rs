@@ -28,9 +28,9 @@ use super::route::{Peer, Router, order};
 use crate::delivery::answer::AnswerBody;
 use crate::delivery::live::{Live, Reply, Switched};
 use crate::delivery::upgrade;
-use link::Tasks;
 use crate::refusal::Refusal;
 use crate::store::Store;
+use link::Tasks;
 
 /// What every HTTP/2 connection starts with; three bytes tell it from any HTTP/1 method in use.
 const H2_PREFACE_START: &[u8] = b"PRI";
@@ -131,7 +131,12 @@ impl Ingress {
         }
     }
 
-    async fn serve(self: Arc<Self>, stream: TcpStream, remote: SocketAddr, tls: Option<TlsAcceptor>) -> io::Result<()> {
+    async fn serve(
+        self: Arc<Self>,
+        stream: TcpStream,
+        remote: SocketAddr,
+        tls: Option<TlsAcceptor>,
+    ) -> io::Result<()> {
         stream.set_nodelay(true)?;
         let peer = Peer { remote: remote.ip(), is_tls: tls.is_some() };
         let Some(tls) = tls else { return self.sniff(stream, peer).await };
@@ -217,7 +222,12 @@ impl Ingress {
         connection.await.map_err(io::Error::other)
     }
 
-    async fn answer_h1(&self, mut request: Request<Incoming>, keeper: &Gatekeeper, peer: Peer) -> Response<GatedBody> {
+    async fn answer_h1(
+        &self,
+        mut request: Request<Incoming>,
+        keeper: &Gatekeeper,
+        peer: Peer,
+    ) -> Response<GatedBody> {
         let received = Instant::now();
         let head = match keeper.next_head() {
             Gated::Head(head) => head,
@@ -286,8 +296,7 @@ impl Ingress {
             Ok(order) => order,
             Err(refusal) => return refused(refusal, None),
         };
-        let reply = self.live.deliver(order, body_of(body_bytes_max)).await;
-        drop(flight);
+        let reply = self.live.deliver(order, flight, body_of(body_bytes_max)).await;
         match reply {
             Reply::Answer(response, body) => (Outgoing::of_app(&response, body, event), None),
             Reply::Switched(response, switched) => {
@@ -296,7 +305,9 @@ impl Ingress {
             }
             Reply::Refused(refusal) => (Outgoing::of_relay(refusal, Some(event)), None),
             // Nobody reads this; hyper wants an answer all the same.
-            Reply::Gone => (Outgoing::of_relay(Refusal::BadRequest("the request broke off"), Some(event)), None),
+            Reply::Gone => {
+                (Outgoing::of_relay(Refusal::BadRequest("the request broke off"), Some(event)), None)
+            }
         }
     }
 }

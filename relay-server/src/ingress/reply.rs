@@ -60,7 +60,14 @@ impl Outgoing {
         // It came out of a block: it fits into one.
         let _ = headers.copy_from(&head.headers, goes);
         push(&mut headers, "Relay-Event-Id", &event.to_string());
-        Self { status: head.status, reason: head.reason.clone(), headers, framing: head.body, body, closes: false }
+        Self {
+            status: head.status,
+            reason: head.reason.clone(),
+            headers,
+            framing: head.body,
+            body,
+            closes: false,
+        }
     }
 
     /// The relay's own answer.
@@ -109,7 +116,7 @@ impl Outgoing {
     pub fn into_h1(self, keeper: &Gatekeeper) -> Response<GatedBody> {
         let marker = format!("R{:016x}", next_marker());
         let mut lines = Vec::with_capacity(self.headers.as_bytes().len() + 64);
-        lines.extend_from_slice(format!("HTTP/1.1 {} ", self.status).as_bytes());
+        lines.extend_from_slice(format!(" {} ", self.status).as_bytes());
         lines.extend_from_slice(&self.reason);
         lines.extend_from_slice(b"\r\n");
         let mut said = Vec::with_capacity(3);
@@ -134,7 +141,10 @@ impl Outgoing {
                 said.push("upgrade");
             }
         }
-        if matches!(self.framing, BodyFraming::None) && self.status >= 200 && !said.contains(&"content-length") {
+        if matches!(self.framing, BodyFraming::None)
+            && self.status >= 200
+            && !said.contains(&"content-length")
+        {
             // HEAD, 204 and 304 say no length unless the app did.
             said.push("content-length");
         }
@@ -147,7 +157,6 @@ impl Outgoing {
         if let Ok(phrase) = ReasonPhrase::try_from(marker.as_bytes()) {
             response.extensions_mut().insert(phrase);
         }
-        let marker = format!("HTTP/1.1 {} {marker}\r\n", self.status);
         keeper.respond(RawResponse { marker, lines, said });
         response
     }
@@ -201,7 +210,10 @@ impl Body for GatedBody {
     type Data = Bytes;
     type Error = BrokeOff;
 
-    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BrokeOff>>> {
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BrokeOff>>> {
         Pin::new(&mut self.inner).poll_frame(cx)
     }
 

@@ -10,7 +10,7 @@ use protocol::field::{HeaderBlock, is_hop_by_hop, is_ours, is_protected, list_na
 use protocol::id::EventId;
 
 use super::gate::Head;
-use crate::delivery::live::Order;
+use crate::delivery::live::{Flight, Order};
 use crate::model::{Source, SourceId};
 use crate::refusal::Refusal;
 use crate::store::Store;
@@ -35,21 +35,15 @@ pub struct Router {
     flights: Arc<RwLock<HashMap<SourceId, Arc<AtomicU32>>>>,
 }
 
-/// A place in a source's flight, given back when dropped.
-#[derive(Debug)]
-pub struct Flight(Arc<AtomicU32>);
-
-impl Drop for Flight {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
-    }
-}
-
 impl Router {
     /// A router over the sources of `store`; with a `domain`, sources are also found at `<slug>.<domain>`.
     #[must_use]
     pub fn new(store: Store, domain: Option<String>) -> Self {
-        Self { store, domain: domain.map(|d| format!(".{}", d.to_ascii_lowercase())), flights: Arc::default() }
+        Self {
+            store,
+            domain: domain.map(|d| format!(".{}", d.to_ascii_lowercase())),
+            flights: Arc::default(),
+        }
     }
 
     /// The source a head is for, and how many bytes of its target found it.
@@ -79,12 +73,20 @@ impl Router {
     ///
     /// # Errors
     /// What to tell the sender.
-    pub fn check(&self, source: &Source, head: &Head, peer: Peer, body_bytes_max: u64) -> Result<Flight, Refusal> {
+    pub fn check(
+        &self,
+        source: &Source,
+        head: &Head,
+        peer: Peer,
+        body_bytes_max: u64,
+    ) -> Result<Flight, Refusal> {
         let rules = &source.rules;
         if !rules.methods.is_empty() && !rules.methods.contains(&head.method) {
             return Err(Refusal::MethodRefused);
         }
-        if !rules.networks.is_empty() && !rules.networks.iter().any(|n| n.contains(&peer.remote.to_canonical())) {
+        if !rules.networks.is_empty()
+            && !rules.networks.iter().any(|n| n.contains(&peer.remote.to_canonical()))
+        {
             return Err(Refusal::NetworkRefused);
         }
         if rules.paused {
@@ -147,8 +149,14 @@ pub fn forwarded(head: &Head, peer: Peer, event: EventId, is_upgrade: bool) -> R
 
 /// Answered here (`Expect`), or said by us alone: a sender's own claim about where it comes from counts nothing.
 fn is_replaced(name: &[u8]) -> bool {
-    const NAMES: [&[u8]; 6] =
-        [b"expect", b"x-forwarded-for", b"x-forwarded-proto", b"x-forwarded-host", b"http2-settings", b"forwarded"];
+    const NAMES: [&[u8]; 6] = [
+        b"expect",
+        b"x-forwarded-for",
+        b"x-forwarded-proto",
+        b"x-forwarded-host",
+        b"http2-settings",
+        b"forwarded",
+    ];
     NAMES.iter().any(|n| name.eq_ignore_ascii_case(n))
 }
 

@@ -29,7 +29,8 @@ impl ResolvesServerCert for Current {
 }
 
 fn load(files: &TlsFiles) -> io::Result<CertifiedKey> {
-    let bad = |path: &Path, error: &dyn std::fmt::Display| io::Error::other(format!("{}: {error}", path.display()));
+    let bad =
+        |path: &Path, error: &dyn std::fmt::Display| io::Error::other(format!("{}: {error}", path.display()));
     let chain: Vec<_> = CertificateDer::pem_file_iter(&files.cert)
         .and_then(Iterator::collect)
         .map_err(|error| bad(&files.cert, &error))?;

@@ -16,8 +16,8 @@ use tower_service::Service;
 
 use super::session::Session;
 use crate::api::Identity;
-use link::Tasks;
 use crate::model::Token;
+use link::Tasks;
 
 /// Largest body of an API call.
 const BODY_BYTES_MAX: usize = 1024 * 1024;
@@ -39,7 +39,14 @@ impl Calls {
     }
 
     /// Answers one call in a task of its own.
-    pub fn answer(&self, tasks: &Tasks, session: &Arc<Session>, token: Token, send: SendHalf, recv: RecvHalf) {
+    pub fn answer(
+        &self,
+        tasks: &Tasks,
+        session: &Arc<Session>,
+        token: Token,
+        send: SendHalf,
+        recv: RecvHalf,
+    ) {
         let (router, session) = (self.router.clone(), session.id);
         tasks.spawn(async move {
             if let Err(error) = answer_one(router, token, send, recv).await {
@@ -61,7 +68,12 @@ enum CallError {
     Answer,
 }
 
-async fn answer_one(mut router: Router, token: Token, send: SendHalf, recv: RecvHalf) -> Result<(), CallError> {
+async fn answer_one(
+    mut router: Router,
+    token: Token,
+    send: SendHalf,
+    recv: RecvHalf,
+) -> Result<(), CallError> {
     let request = tokio::time::timeout(CALL_DEADLINE, hear(recv)).await.map_err(|_| CallError::Slow)??;
     let (mut parts, body) = request.into_parts();
     parts.extensions.insert(Identity(token));

@@ -10,15 +10,15 @@ use protocol::handshake::{Greeted, ServerHandshake, refusal};
 use protocol::id::SessionId;
 use protocol::limits::{GREETING_DEADLINE, SERVES_MAX};
 
+use super::calls::Calls;
 use super::registry::Registry;
 use super::session::{self, Household, NewSession, Session};
-use super::calls::Calls;
 use crate::clock::Clock;
 use crate::entropy;
-use link::Tasks;
 use crate::metrics::Metrics;
 use crate::model::{Scope, Source, SourceRules, Token};
 use crate::store::{SourceError, Store};
+use link::Tasks;
 
 /// When a full or draining server may be asked again, in milliseconds.
 const BUSY_RETRY_MS: u32 = 2_000;
@@ -134,10 +134,15 @@ impl Tunnel {
         let verified = self.store.verify_token(&greeted.greeting.token.0).await;
         let token = verified.map_err(|error| {
             tracing::error!(%error, "token could not be looked up");
-            refusal(RefusalCode::BUSY, "the server cannot look tokens up right now".to_owned(), Some(BUSY_RETRY_MS))
+            refusal(
+                RefusalCode::BUSY,
+                "the server cannot look tokens up right now".to_owned(),
+                Some(BUSY_RETRY_MS),
+            )
         })?;
         let Some(token) = token else {
-            let text = "the token is unknown, expired or revoked; log in again with a new join line".to_owned();
+            let text =
+                "the token is unknown, expired or revoked; log in again with a new join line".to_owned();
             return Err(refusal(RefusalCode::TOKEN, text, None));
         };
         if matches!(token.scope, Scope::Read) && !greeted.greeting.serves.is_empty() {
@@ -240,7 +245,9 @@ impl AtHome {
     fn may_serve(&self, slug: &str) -> Result<bool, ServeError> {
         match &self.token.scope {
             Scope::Admin => Ok(true),
-            Scope::Agent { sources, create } if sources.is_empty() || sources.iter().any(|s| s == slug) => Ok(*create),
+            Scope::Agent { sources, create } if sources.is_empty() || sources.iter().any(|s| s == slug) => {
+                Ok(*create)
+            }
             Scope::Agent { .. } | Scope::Read => {
                 Err(serve_error("scope_refused", format!("this token may not serve `{slug}`")))
             }
@@ -268,7 +275,9 @@ impl AtHome {
         let rules = SourceRules { upgrade: serve.upgrade, ..SourceRules::default() };
         let made = store.create_source(self.token.project, serve.slug.clone(), rules, serve.sharing).await;
         let source = made.map_err(|error| match error {
-            SourceError::Taken => serve_error("name_taken", format!("the name `{slug}` is taken; choose another")),
+            SourceError::Taken => {
+                serve_error("name_taken", format!("the name `{slug}` is taken; choose another"))
+            }
             other => serve_error("store_failed", other.to_string()),
         })?;
         if source.destinations.iter().any(|d| d.name == serve.destination) {

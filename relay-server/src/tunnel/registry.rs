@@ -7,6 +7,7 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, RwLock};
 
+use protocol::code::CloseCode;
 use protocol::control::Sharing;
 use protocol::id::{AgentId, InstanceId, SessionId};
 
@@ -23,7 +24,8 @@ struct Seat {
 #[derive(Debug, Default)]
 struct State {
     sessions: HashMap<SessionId, Arc<Session>>,
-    instances: HashMap<(AgentId, InstanceId), SessionId>,
+    // With the project: ids are the agents' own words, and count among their own only.
+    instances: HashMap<(ProjectId, AgentId, InstanceId), SessionId>,
 }
 
 #[derive(Debug, Default)]
@@ -86,7 +88,7 @@ impl Registry {
     /// [`Stale`] when a later connection of the same instance is there already.
     pub fn admit(&self, session: &Arc<Session>) -> Result<Option<Arc<Session>>, Stale> {
         let mut state = self.0.state.lock().expect("registry lock");
-        let key = (session.agent, session.instance);
+        let key = (session.project, session.agent, session.instance);
         let before = state.instances.get(&key).and_then(|id| state.sessions.get(id)).cloned();
         if before.as_ref().is_some_and(|b| b.attempt >= session.attempt) {
             return Err(Stale);
@@ -95,7 +97,7 @@ impl Registry {
         state.sessions.insert(session.id, Arc::clone(session));
         drop(state);
         if let Some(before) = &before {
-            before.retire();
+            before.retire(CloseCode::TAKEN_OVER);
             self.unseat_all(before.id);
         }
         Ok(before)
@@ -105,7 +107,7 @@ impl Registry {
     pub fn evict(&self, session: &Session) {
         let mut state = self.0.state.lock().expect("registry lock");
         state.sessions.remove(&session.id);
-        let key = (session.agent, session.instance);
+        let key = (session.project, session.agent, session.instance);
         if state.instances.get(&key) == Some(&session.id) {
             state.instances.remove(&key);
         }
@@ -155,7 +157,12 @@ impl Registry {
     ///
     /// # Errors
     /// When nobody serves it, or everybody is full.
-    pub fn claim(&self, destination: DestinationId, sharing: Sharing, not: &[SessionId]) -> Result<Claim, NoClaim> {
+    pub fn claim(
+        &self,
+        destination: DestinationId,
+        sharing: Sharing,
+        not: &[SessionId],
+    ) -> Result<Claim, NoClaim> {
         let seats = self.0.seats.read().expect("registry lock");
         let row = seats.get(&destination).map_or(&[][..], Vec::as_slice);
         let mut able: Vec<&Seat> =

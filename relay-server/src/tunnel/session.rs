@@ -50,6 +50,8 @@ pub struct Session {
     pub project: ProjectId,
     /// The token it was let in with.
     pub token: TokenId,
+    /// When that token expires, unix milliseconds.
+    pub expires_ms: Option<u64>,
     /// Host name, for people.
     pub host: String,
     /// Program version, for people.
@@ -60,7 +62,9 @@ pub struct Session {
     serves: Mutex<Vec<(u32, Slug, DestinationName)>>,
     in_flight: AtomicU32,
     in_flight_max: u32,
-    is_retired: AtomicBool,
+    // The code it will be closed with once it holds nothing; zero while it takes new events.
+    retired: AtomicU32,
+    is_draining: AtomicBool,
     is_suspect: AtomicBool,
     probe: Notify,
     outbox: mpsc::Sender<Control>,
@@ -98,6 +102,7 @@ impl Session {
             attempt: greeting.attempt,
             project: token.project,
             token: token.id,
+            expires_ms: token.expires_ms,
             host: text(&greeting.host),
             program: text(&greeting.program),
             connected_ms,
@@ -105,7 +110,8 @@ impl Session {
             serves: Mutex::default(),
             in_flight: AtomicU32::new(0),
             in_flight_max,
-            is_retired: AtomicBool::new(false),
+            retired: AtomicU32::new(0),
+            is_draining: AtomicBool::new(false),
             is_suspect: AtomicBool::new(false),
             probe: Notify::new(),
             outbox,
@@ -163,7 +169,7 @@ impl Session {
     /// Whether it may be given new events.
     #[must_use]
     pub fn takes_new(&self) -> bool {
-        !self.is_retired.load(Ordering::Relaxed)
+        self.retired.load(Ordering::Relaxed) == 0 && !self.is_draining.load(Ordering::Relaxed)
     }
 
     /// Whether its pings stay unanswered.
@@ -172,10 +178,15 @@ impl Session {
         self.is_suspect.load(Ordering::Relaxed)
     }
 
-    /// Gives it nothing new from now on.
-    pub fn retire(&self) {
-        self.is_retired.store(true, Ordering::Relaxed);
+    /// Gives it nothing new from now on; once it holds nothing it is closed with `code`.
+    pub fn retire(&self, code: CloseCode) {
+        self.retired.store(code.0, Ordering::Relaxed);
         self.probe.notify_one();
+    }
+
+    /// The agent takes nothing new and will say goodbye itself.
+    fn drains(&self) {
+        self.is_draining.store(true, Ordering::Relaxed);
     }
 
     /// Asks whether the agent is still there. Cheap; at most one ping is under way.
@@ -197,7 +208,11 @@ impl Session {
 /// What a session's task cannot decide by itself.
 pub trait Household: Send + Sync {
     /// The agent asks to serve something.
-    fn serve(&self, session: &Arc<Session>, serve: Serve) -> impl Future<Output = protocol::control::Served> + Send;
+    fn serve(
+        &self,
+        session: &Arc<Session>,
+        serve: Serve,
+    ) -> impl Future<Output = protocol::control::Served> + Send;
     /// The agent no longer serves something.
     fn unserve(&self, session: &Session, serve: u32);
     /// The agent opened a stream: an API call.
@@ -238,17 +253,19 @@ pub async fn run(
     tokio::pin!(retired_by);
     let mut is_retiring = false;
     loop {
-        if !session.takes_new() {
+        let retired = session.retired.load(Ordering::Relaxed);
+        if retired != 0 {
             if !is_retiring {
                 is_retiring = true;
                 retired_by.as_mut().reset(Instant::now() + RETIRE_DEADLINE);
             }
             if session.in_flight() == 0 || retired_by.is_elapsed() {
-                session.close(CloseCode::TAKEN_OVER, "another connection of this agent took over");
+                session.close(CloseCode(retired), "another connection of this agent took over");
                 return Closed::Here;
             }
         }
-        let ping_due = pinging.as_ref().map_or_else(|| Instant::now() + Duration::from_secs(3600), |p| p.next);
+        let ping_due =
+            pinging.as_ref().map_or_else(|| Instant::now() + Duration::from_secs(3600), |p| p.next);
         let turn = tokio::select! {
             frame = hear.next_frame() => frame.map_or(Turn::Broken, Turn::Frame),
             Some(message) = queue.recv() => Turn::Say(message),
@@ -256,7 +273,7 @@ pub async fn run(
                 Ok(halves) => Turn::Call(halves),
                 Err(closed) => Turn::Gone(closed),
             },
-            () = session.probe.notified(), if pinging.is_none() || !session.takes_new() => Turn::Probe,
+            () = session.probe.notified(), if pinging.is_none() || (retired != 0 && !is_retiring) => Turn::Probe,
             () = tokio::time::sleep_until(ping_due), if pinging.is_some() => Turn::PingDue,
             // A retired session ends when its last exchange does; look again now and then.
             () = tokio::time::sleep(Duration::from_millis(200)), if is_retiring => continue,
@@ -292,13 +309,15 @@ pub async fn run(
                     }
                     None
                 }
-                Ok(Some(Control::Serve(serve))) => Some(Control::Served(household.serve(session, *serve).await)),
+                Ok(Some(Control::Serve(serve))) => {
+                    Some(Control::Served(household.serve(session, *serve).await))
+                }
                 Ok(Some(Control::Unserve(serve))) => {
                     household.unserve(session, serve);
                     None
                 }
                 Ok(Some(Control::Drain(_))) => {
-                    session.retire();
+                    session.drains();
                     None
                 }
                 Ok(None | Some(Control::Notice(_))) => None,

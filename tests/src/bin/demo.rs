@@ -1,6 +1,11 @@
 //! `cargo demo`: the main job on one machine. Starts a server, an agent and a sample app on loopback over a real QUIC
 //! tunnel, sends itself a signed GitHub push, shows what happened, and stays up.
 
+#![allow(
+    clippy::disallowed_methods,
+    reason = "tests and the demo own their process: they may spawn and read the clock"
+)]
+
 use std::io::Write;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::{Duration, Instant};
@@ -62,8 +67,7 @@ fn say(text: &str) {
 
 async fn start_server(data: &std::path::Path, public: SocketAddr) -> anyhow::Result<Server> {
     let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-    let mut config = Config::default();
-    config.data = data.to_owned();
+    let mut config = Config { data: data.to_owned(), ..Config::default() };
     config.public.addr = public;
     config.tunnel.addr = any;
     config.admin.addr = any;
@@ -105,14 +109,17 @@ async fn demo(args: Args) -> anyhow::Result<()> {
     let route = Route::new("demo".parse()?, target.clone());
     let settings = Settings::new(connection, AgentId(1)).with_route(route);
     let (agent, mut events) = Agent::start(settings);
-    let (url, rtt) = tokio::time::timeout(STEP_DEADLINE, served(&mut events)).await.context("the agent did not connect")??;
+    let (url, rtt) = tokio::time::timeout(STEP_DEADLINE, served(&mut events))
+        .await
+        .context("the agent did not connect")??;
     say(&format!("  tunnel     QUIC, TLS 1.3, udp {}, key pinned, round trip {:.1} ms", at.tunnel, ms(rtt)));
     say(&format!("  public     {url}"));
     say(&format!("  forwards   {target}{}\n", if sample.is_some() { "  (the sample app)" } else { "" }));
 
     let sent = Instant::now();
     say("  1. \"GitHub\" sends a signed push event to the public URL");
-    let (status, body) = tokio::time::timeout(STEP_DEADLINE, push(at.public)).await.context("no answer in time")??;
+    let (status, body) =
+        tokio::time::timeout(STEP_DEADLINE, push(at.public)).await.context("no answer in time")??;
     let took = sent.elapsed();
     let answered = tokio::time::timeout(STEP_DEADLINE, answered(&mut events)).await.ok().flatten();
     if let Some(app) = &sample {
@@ -122,7 +129,11 @@ async fn demo(args: Args) -> anyhow::Result<()> {
     } else if let Some(result) = &answered {
         say(&format!("  2. your app was asked: {result}"));
     }
-    say(&format!("  3. the sender gets the app's own answer: {status} {} in {:.1} ms\n", body.trim(), ms(took)));
+    say(&format!(
+        "  3. the sender gets the app's own answer: {status} {} in {:.1} ms\n",
+        body.trim(),
+        ms(took)
+    ));
     say(&format!("  Try it yourself:\n\n    curl -i -d '{{\"hello\":\"relay\"}}' {url}\n"));
     if args.once {
         agent.drain().await;
@@ -174,7 +185,9 @@ async fn show(events: &mut mpsc::Receiver<AgentEvent>) {
                 say(&format!("  →  {} {}  {}", a.method, a.path.escape_debug(), a.name.unwrap_or_default()));
             }
             AgentEvent::Answered(a) => match a.result {
-                Ok(status) => say(&format!("  ←  {status}  app {:.1} ms  tunnel {:.1} ms", ms(a.app), ms(a.tunnel))),
+                Ok(status) => {
+                    say(&format!("  ←  {status}  app {:.1} ms  tunnel {:.1} ms", ms(a.app), ms(a.tunnel)));
+                }
                 Err(why) => say(&format!("  ←  {why}")),
             },
             AgentEvent::Link(LinkState::Down { reason, .. }) => say(&format!("  link down: {reason}")),
@@ -234,7 +247,8 @@ async fn answer(
     request: Request<Incoming>,
     tell: tokio::sync::watch::Sender<Option<String>>,
 ) -> Result<Response<Full<Bytes>>, hyper::Error> {
-    let field = |name: &str| request.headers().get(name).and_then(|v| v.to_str().ok()).unwrap_or("-").to_owned();
+    let field =
+        |name: &str| request.headers().get(name).and_then(|v| v.to_str().ok()).unwrap_or("-").to_owned();
     let (event, claimed) = (field("x-github-event"), field("x-hub-signature-256"));
     let body = request.into_body().collect().await?.to_bytes();
     let tag: Vec<u8> = (7..claimed.len().max(7))
@@ -249,7 +263,8 @@ async fn answer(
     };
     tell.send_replace(Some(format!("event {event}, {} bytes, {word}", body.len())));
     let status = if is_signed || event == "-" { 200 } else { 401 };
-    let text = format!("{{\"app\":\"hello from localhost\",\"event\":\"{event}\",\"verified\":{is_signed}}}\n");
+    let text =
+        format!("{{\"app\":\"hello from localhost\",\"event\":\"{event}\",\"verified\":{is_signed}}}\n");
     let mut response = Response::new(Full::new(Bytes::from(text)));
     *response.status_mut() = hyper::StatusCode::from_u16(status).unwrap_or_default();
     Ok(response)

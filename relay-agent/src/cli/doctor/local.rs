@@ -14,7 +14,7 @@ use tokio::time::timeout;
 use super::report::Report;
 use crate::output::unit;
 
-/// As long as forwarding waits for a connection (DESIGN "Defaults": local connect 5 s).
+/// As long as forwarding waits for a connection (5 s).
 const CONNECT_WAIT: Duration = Duration::from_secs(5);
 
 /// Connects to a target, sends nothing.

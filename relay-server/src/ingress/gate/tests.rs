@@ -94,7 +94,12 @@ fn request_lines_have_one_form() {
 #[test]
 fn targets_pass_byte_for_byte() {
     let targets: &[&[u8]] = &[
-        b"/", b"/a/../b//c/./d", b"/%2e%2E/%00%zz", b"/a?b=1&b=2&&=?#frag", b"/caf\xc3\xa9\xff", b"/|\"^<>`{}\\;",
+        b"/",
+        b"/a/../b//c/./d",
+        b"/%2e%2E/%00%zz",
+        b"/a?b=1&b=2&&=?#frag",
+        b"/caf\xc3\xa9\xff",
+        b"/|\"^<>`{}\\;",
     ];
     for target in targets {
         let text = [b"POST ", *target, b" HTTP/1.1\r\nHost: a\r\n\r\n"].concat();
@@ -110,8 +115,14 @@ fn fields_keep_order_case_duplicates_and_bytes() {
     let head = read(b"\r\nPOST / HTTP/1.1\r\nX-b: 1\r\nHOST:a\r\nx-B: \t two \t\r\nEmpty:\r\nLatin: caf\xe9\r\nX-b: 3\r\n\r\n")
         .expect("valid");
     let seen: Vec<_> = head.headers.iter().collect();
-    let expected: Vec<(&[u8], &[u8])> =
-        vec![(b"X-b", b"1"), (b"HOST", b"a"), (b"x-B", b"two"), (b"Empty", b""), (b"Latin", b"caf\xe9"), (b"X-b", b"3")];
+    let expected: Vec<(&[u8], &[u8])> = vec![
+        (b"X-b", b"1"),
+        (b"HOST", b"a"),
+        (b"x-B", b"two"),
+        (b"Empty", b""),
+        (b"Latin", b"caf\xe9"),
+        (b"X-b", b"3"),
+    ];
     assert_eq!(seen, expected);
 }
 
