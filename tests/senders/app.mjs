@@ -4,6 +4,7 @@
 //   /echo                       200 and what it saw: method, url, rawHeaders as pairs, length, sha256, trailers
 //   /mirror                     200 and the body that came, with its Content-Type and Content-Encoding
 //   /answer                     an answer with its own reason phrase, repeated fields and a Latin-1 value
+//   /nothing                    200 and a chunked body that ends at once
 //   /trailers /trailers?declared  an answer with trailers, without and with a Trailer field
 //   /seen?TEXT                  asked directly: what was seen so far of requests whose url holds TEXT
 
@@ -62,6 +63,11 @@ const answers = {
     response.writeHead(203, "Said Letter For Letter", [...fields, "Content-Length", "4"]);
     // As bytes: Node writes a string in one piece with the head, and then the head as UTF-8, too.
     response.end(Buffer.from("said"));
+  },
+
+  nothing(_, __, response) {
+    response.flushHeaders();
+    response.end();
   },
 
   trailers(_, request, response) {

@@ -157,6 +157,10 @@ def check_heads(way):
         # With --head curl writes the head where the body would go.
         holds(answer.body.endswith(b"\r\n\r\n"), answer.body)
 
+    with promise(f"an answer of a chunked body without a byte comes to its end ({way.word})"):
+        answer = way.curl("/nothing")
+        same((answer.status, answer.body), (200, b""))
+
     with promise(f"two Set-Cookie fields and a Latin-1 value of the answer come back ({way.word})"):
         answer = way.curl("/answer")
         same((answer.status, answer.body), (203, b"said"))

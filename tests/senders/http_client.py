@@ -131,6 +131,10 @@ def check(word, base):
         ]
         same(answer.getheaders()[:5], expected)
 
+    with promise(f"an answer of a chunked body without a byte comes to its end {where}"):
+        answer, got = send(base, "/nothing")
+        same((answer.status, got), (200, b""))
+
     with promise(f"a connection serves one request after the other {where}"):
         kept = connect(base)
         for n in range(50):

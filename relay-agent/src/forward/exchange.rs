@@ -53,7 +53,8 @@ impl RequestBody {
         };
         let mut stream = BodyStream::new(recv)?;
         let state = match stream.whole() {
-            Some(bytes) if bytes.is_empty() => BodyState::Over,
+            // An empty chunked body has an end to be written: hyper writes none for a body that is over from the start.
+            Some(bytes) if bytes.is_empty() && framing != BodyFraming::Chunked => BodyState::Over,
             Some(bytes) => BodyState::Whole(bytes),
             None => BodyState::Coming(stream),
         };
@@ -83,7 +84,7 @@ impl Body for RequestBody {
             BodyState::Whole(bytes) => {
                 let bytes = std::mem::take(bytes);
                 self.state = BodyState::Over;
-                return Poll::Ready(Some(Ok(Frame::data(bytes))));
+                return Poll::Ready((!bytes.is_empty()).then(|| Ok(Frame::data(bytes))));
             }
             BodyState::Coming(stream) => stream,
         };

@@ -16,7 +16,7 @@ use super::identity::Caller;
 use super::input::Body;
 use super::{ApiState, moment};
 use crate::entropy;
-use crate::model::{Source, SourceRules};
+use crate::model::{ReplyMode, Source, SourceRules};
 
 /// Longest a sender may be kept waiting, in milliseconds: nothing on the way keeps a request open for longer.
 const PATIENCE_MS_MAX: u32 = 600_000;
@@ -118,7 +118,7 @@ pub(super) async fn create(
     Ok((StatusCode::CREATED, Json(json!(view(&state, &source)))))
 }
 
-/// 130 bits of chance as 26 letters and digits, none of which is mistaken for another.
+/// 128 bits of chance as 26 letters and digits, none of which is mistaken for another.
 fn unguessable_slug() -> Slug {
     let id = protocol::id::EventId(entropy::random_u128()).to_string();
     let digits = id.split_once('_').map_or(id.as_str(), |(_, digits)| digits);
@@ -189,6 +189,8 @@ fn check(rules: &SourceRules) -> Result<(), ApiError> {
         (rules.methods.iter().all(is_method), "rules.methods: names of methods, never CONNECT or TRACE"),
         (rules.networks.len() <= NETWORKS_MAX, "rules.networks: at most 256"),
         ((1..=PATIENCE_MS_MAX).contains(&rules.patience_ms), "rules.patience_ms: from 1 to 600000"),
+        // Nothing is stored for later yet, and a 202 that promises it would be a lie.
+        (rules.reply == ReplyMode::Live, "rules.reply: only `live`; this server stores no deliveries yet"),
         (rules.in_flight_max > 0, "rules.in_flight_max: at least 1; `paused` stops everything"),
     ];
     match claims.into_iter().find(|(holds, _)| !holds) {

@@ -410,6 +410,7 @@ async fn what_makes_no_sense_is_refused_in_our_own_words() {
         ("POST", "/api/v1/sources", json!({ "slug": "No Good" }), 400, "malformed"),
         ("POST", "/api/v1/sources", json!({ "rules": { "patience": 1 } }), 400, "malformed"),
         ("POST", "/api/v1/sources", json!({ "rules": { "patience_ms": 0 } }), 400, "malformed"),
+        ("POST", "/api/v1/sources", json!({ "rules": { "reply": "accepted" } }), 400, "malformed"),
         ("POST", "/api/v1/sources", json!({ "rules": { "methods": ["CONNECT"] } }), 400, "malformed"),
         ("POST", "/api/v1/sources", json!({ "rules": { "methods": ["A B"] } }), 400, "malformed"),
         ("POST", "/api/v1/sources", json!({ "rules": { "networks": ["10.0.0.0/99"] } }), 400, "malformed"),

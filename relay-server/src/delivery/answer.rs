@@ -65,11 +65,9 @@ impl AnswerBody {
         if let Some(bytes) = stream.whole() {
             recording.answer.see(&bytes);
             recording.answer.see_end();
-            // The size stays as framed: an empty chunked body is still sent chunked.
-            return Ok(Self {
-                state: if bytes.is_empty() { State::Over } else { State::Whole(bytes) },
-                size,
-            });
+            // An empty chunked body is still sent chunked: hyper writes no end for one that is over from the start.
+            let is_over = bytes.is_empty() && framing != BodyFraming::Chunked;
+            return Ok(Self { state: if is_over { State::Over } else { State::Whole(bytes) }, size });
         }
         let coming = Coming { stream, _claim: claim, recording };
         Ok(Self { state: State::Coming(Box::new(coming)), size })
@@ -99,7 +97,7 @@ impl Body for AnswerBody {
             State::Whole(bytes) => {
                 let bytes = std::mem::take(bytes);
                 self.state = State::Over;
-                return Poll::Ready(Some(Ok(Frame::data(bytes))));
+                return Poll::Ready((!bytes.is_empty()).then(|| Ok(Frame::data(bytes))));
             }
             State::Coming(coming) => coming,
         };

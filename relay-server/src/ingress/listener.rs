@@ -253,6 +253,7 @@ impl Ingress {
         let received = Instant::now();
         let (parts, body) = request.into_parts();
         let has_body = !http_body::Body::is_end_stream(&body);
+        let body = IncomingBody::of_stream(body, self.limits.body_idle, self.tasks.clone());
         let head = match h2::head_of(&parts, has_body, &self.limits.head) {
             Ok(head) => head,
             Err(refusal) => {
@@ -260,8 +261,7 @@ impl Ingress {
                 return Outgoing::of_relay(refusal, None).into_h2();
             }
         };
-        let idle_max = self.limits.body_idle;
-        let body_of = |bytes_max| IncomingBody::of_stream(body, bytes_max, idle_max);
+        let body_of = |bytes_max| body.limited(bytes_max);
         self.answer(&head, peer, received, body_of).await.0.into_h2()
     }
 

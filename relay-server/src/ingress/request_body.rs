@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
+use http_body_util::BodyExt;
 use hyper::body::Incoming;
+use link::Tasks;
 use tokio::time::{Instant, Sleep};
 
 use super::gated::Gatekeeper;
@@ -16,25 +18,64 @@ use crate::refusal::Refusal;
 /// A request body on its way in.
 #[derive(Debug)]
 pub struct IncomingBody {
-    inner: Incoming,
+    // Present until dropped.
+    inner: Option<Incoming>,
     left: u64,
     // HTTP/1 connections have a gate that keeps the time and knows what went wrong; HTTP/2 streams do not.
     keeper: Option<Gatekeeper>,
     idle: Option<(Duration, Pin<Box<Sleep>>)>,
+    linger: Option<Tasks>,
+}
+
+/// After an early answer the rest of an HTTP/2 body is read and thrown away for this long and this far. Ending the stream
+/// at once (RST_STREAM, as RFC 9113 section 8.1 allows) makes some senders lose the answer.
+const LINGER: Duration = Duration::from_secs(2);
+const LINGER_BYTES_MAX: usize = 256 * 1024;
+
+async fn linger(mut body: Incoming) {
+    let mut seen = 0;
+    while seen < LINGER_BYTES_MAX
+        && let Some(Ok(frame)) = body.frame().await
+    {
+        seen += frame.data_ref().map_or(0, Bytes::len);
+    }
+    // Past the cap nothing more is granted to the sender; it has its answer by the time this ends.
+    if seen >= LINGER_BYTES_MAX {
+        tokio::time::sleep(LINGER).await;
+    }
+}
+
+impl Drop for IncomingBody {
+    fn drop(&mut self) {
+        if let (Some(body), Some(tasks)) = (self.inner.take(), &self.linger)
+            && !body.is_end_stream()
+        {
+            tasks.spawn(async move {
+                let _ = tokio::time::timeout(LINGER, linger(body)).await;
+            });
+        }
+    }
 }
 
 impl IncomingBody {
     /// A body behind the gate.
     #[must_use]
     pub fn gated(inner: Incoming, bytes_max: u64, keeper: Gatekeeper) -> Self {
-        Self { inner, left: bytes_max, keeper: Some(keeper), idle: None }
+        Self { inner: Some(inner), left: bytes_max, keeper: Some(keeper), idle: None, linger: None }
     }
 
     /// A body of an HTTP/2 stream, which may pause for `idle_max`.
     #[must_use]
-    pub fn of_stream(inner: Incoming, bytes_max: u64, idle_max: Duration) -> Self {
+    pub fn of_stream(inner: Incoming, idle_max: Duration, tasks: Tasks) -> Self {
         let idle = Some((idle_max, Box::pin(tokio::time::sleep(idle_max))));
-        Self { inner, left: bytes_max, keeper: None, idle }
+        Self { inner: Some(inner), left: u64::MAX, keeper: None, idle, linger: Some(tasks) }
+    }
+
+    /// The same, of at most `bytes_max`.
+    #[must_use]
+    pub fn limited(mut self, bytes_max: u64) -> Self {
+        self.left = bytes_max;
+        self
     }
 
     fn fault(&self) -> BodyFault {
@@ -52,7 +93,8 @@ impl Body for IncomingBody {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyFault>>> {
         let this = &mut *self;
-        let polled = match Pin::new(&mut this.inner).poll_frame(cx) {
+        let Some(inner) = &mut this.inner else { return Poll::Ready(None) };
+        let polled = match Pin::new(inner).poll_frame(cx) {
             Poll::Ready(polled) => polled,
             Poll::Pending => {
                 let Some((_, sleep)) = &mut this.idle else { return Poll::Pending };
@@ -78,10 +120,10 @@ impl Body for IncomingBody {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.inner.is_end_stream()
+        self.inner.as_ref().is_none_or(Body::is_end_stream)
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.inner.size_hint()
+        self.inner.as_ref().map_or_else(SizeHint::default, Body::size_hint)
     }
 }
