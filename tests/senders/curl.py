@@ -33,7 +33,8 @@ class Way(NamedTuple):
     def curl(self, target, *args, stdin=b""):
         """Runs curl on one request of this way."""
         files = ["--dump-header", f"{WORK}/curl.head", "--output", f"{WORK}/curl.body"]
-        always = ["curl", "-q", "--verbose", "--silent", "--show-error", "--max-time", str(ANSWER_S), "--cacert", CA, "--path-as-is"]
+        quiet = ["curl", "-q", "--verbose", "--silent", "--show-error"]
+        always = [*quiet, "--max-time", str(ANSWER_S), "--cacert", CA, "--path-as-is"]
         say = ["--write-out", "%{http_code} %{http_version}"]
         for name in ("curl.head", "curl.body"):
             open(f"{WORK}/{name}", "wb").close()

@@ -53,10 +53,11 @@ export const providers = {
     event: readFileSync(here("events/stripe.json")),
 
     async sign(body) {
+      const signed = { payload: body.toString(), secret: stripeSecret };
       return {
         "User-Agent": "Stripe/1.0 (+https://stripe.com/docs/webhooks)",
         "Content-Type": "application/json; charset=utf-8",
-        "Stripe-Signature": stripe.webhooks.generateTestHeaderString({ payload: body.toString(), secret: stripeSecret }),
+        "Stripe-Signature": stripe.webhooks.generateTestHeaderString(signed),
       };
     },
 
