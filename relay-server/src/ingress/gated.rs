@@ -30,8 +30,8 @@ const VERSION_BYTES: usize = 8;
 const JOIN_BYTES_MAX: usize = 16 * 1024;
 
 /// After a refusal the rest of a request is read and thrown away, so that the answer is not lost to a reset: at most
-/// this many bytes, for at most [`LINGER`].
-const LINGER_BYTES_MAX: usize = 256 * 1024;
+/// this many bytes (twice the largest body there is by default), for at most [`LINGER`]. Nothing of it is kept.
+const LINGER_BYTES_MAX: usize = 64 * 1024 * 1024;
 const LINGER: Duration = Duration::from_secs(2);
 
 /// Caps and timers of one connection.
