@@ -3,7 +3,7 @@
 use clap::Parser;
 use relay_server::cli::Cli;
 
-// glibc keeps what a burst needed: 460 KiB per connection after one, where jemalloc keeps 145 (docs/performance.md).
+// glibc keeps what a burst of connections needed; jemalloc gives more of it back.
 #[cfg(not(target_env = "msvc"))]
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;

@@ -130,7 +130,7 @@ fn start_logging(config: &Config) {
 
 /// One runtime for everything, on all cores but one: the store's writer and the kernel's network work take the other.
 /// A single thread needs no wake-ups between threads and is the cheapest where two cores are all there is. tokio's LIFO slot would run the QUIC driver after every single write, so that nothing
-/// is sent in batches: switching it off halves the CPU of a tunnelled request (docs/performance.md).
+/// is sent in batches: switching it off lets writes that come together leave together.
 fn runtime(workers: Option<usize>) -> anyhow::Result<Runtime> {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let workers = workers.unwrap_or(cores - 1).max(1);
