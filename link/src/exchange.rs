@@ -11,6 +11,9 @@ use protocol::frame::{Frame, FrameError, FrameReader};
 
 use crate::quic::{RecvHalf, SendHalf, StreamError};
 
+/// Bytes of a body taken at once before it is passed on.
+const GATHER_BYTES_MAX: usize = 64 * 1024;
+
 /// An exchange that broke.
 #[derive(Debug, thiserror::Error)]
 pub enum ExchangeError {
@@ -85,6 +88,22 @@ impl BodyRecv {
             self.half.notice_end();
         }
         Ok(part)
+    }
+
+    /// A part that is already here or in the stream, without waiting.
+    ///
+    /// # Errors
+    /// When the bytes are no such body.
+    fn available(&mut self) -> Result<Option<BodyPart>, BodyError> {
+        loop {
+            if let Some(part) = self.buffered()? {
+                return Ok(Some(part));
+            }
+            match self.half.read_now() {
+                Some(bytes) => self.reader.push(bytes),
+                None => return Ok(None),
+            }
+        }
     }
 
     /// The next part; after END, `None`. Safe to cancel.
@@ -189,7 +208,14 @@ impl BodyStream {
     /// When the bytes that are here are no such body.
     pub fn new(mut recv: BodyRecv) -> Result<Self, BodyError> {
         let mut queued = VecDeque::new();
-        while let Some(part) = recv.buffered()? {
+        let mut bytes = 0;
+        while bytes < GATHER_BYTES_MAX
+            && !recv.is_done()
+            && let Some(part) = recv.available()?
+        {
+            if let BodyPart::Data(data) = &part {
+                bytes += data.len();
+            }
             queued.push_back(part);
         }
         Ok(Self { queued, recv: Some(recv), step: None })

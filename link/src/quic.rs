@@ -12,6 +12,8 @@ use quinn::{ConnectionError, ReadError, VarInt, WriteError};
 
 mod dial;
 mod listen;
+#[cfg(unix)]
+mod socket;
 mod tuning;
 
 pub use dial::{DialError, Dialer, Trust};
@@ -245,9 +247,23 @@ impl RecvHalf {
     /// Takes notice of the stream's end if it is here already. Whoever has all it wanted calls this before dropping the
     /// half: otherwise the other side is asked to stop what it has long sent, one packet each way for nothing.
     pub(crate) fn notice_end(&mut self) {
+        let _ = self.read_now();
+    }
+
+    /// Bytes that are here already. The stream's end, or what broke it, is told by the next read that waits.
+    pub(crate) fn read_now(&mut self) -> Option<Bytes> {
+        if self.is_over {
+            return None;
+        }
         let mut cx = Context::from_waker(Waker::noop());
-        let read = pin!(self.stream.read_chunk(READ_BYTES_MAX, true)).poll(&mut cx);
-        self.is_over |= matches!(read, Poll::Ready(Ok(None) | Err(_)));
+        match pin!(self.stream.read_chunk(READ_BYTES_MAX, true)).poll(&mut cx) {
+            Poll::Pending => None,
+            Poll::Ready(Ok(Some(chunk))) => Some(chunk.bytes),
+            Poll::Ready(Ok(None) | Err(_)) => {
+                self.is_over = true;
+                None
+            }
+        }
     }
 
     /// Gives up on the rest.

@@ -3,6 +3,7 @@
 //! [`Welcomed`] is a connection that may be used; [`Session`] lives it. What happens to the agent as a whole
 //! (reconnecting, racing a second connection) is decided in [`crate::agent`].
 
+use std::pin::Pin;
 use std::time::Duration;
 
 use link::{Closed, DialError, Dialer, FrameRecv, Link, RecvHalf, SendHalf};
@@ -11,7 +12,7 @@ use protocol::control::{
 };
 use protocol::handshake::{AgentHandshake, Answer, VERSION_MAX, VERSION_MIN};
 use protocol::id::InstanceId;
-use tokio::time::Instant;
+use tokio::time::{Instant, Sleep, sleep_until};
 
 use crate::clock;
 use crate::settings::Settings;
@@ -173,6 +174,8 @@ pub(crate) struct Session {
     hear: FrameRecv,
     nonce: u64,
     unanswered: Option<Unanswered>,
+    // Armed for `next_ping` or earlier: to move it for every request would cost more than to wake once too early.
+    ping_timer: Pin<Box<Sleep>>,
     next_ping: Instant,
     last_request: Instant,
     // Wall and monotonic reading taken together, to notice a sleep.
@@ -188,6 +191,7 @@ impl Session {
             hear: welcomed.hear,
             nonce: 0,
             unanswered: None,
+            ping_timer: Box::pin(sleep_until(now + PING_BUSY)),
             next_ping: now + PING_BUSY,
             last_request: now,
             awake: (clock::unix_ms(), now),
@@ -207,6 +211,13 @@ impl Session {
         wall_ms > monotonic_ms.saturating_add(SLEPT_MS)
     }
 
+    fn ping_at(&mut self, at: Instant) {
+        self.next_ping = at;
+        if at < self.ping_timer.deadline() {
+            self.ping_timer.as_mut().reset(at);
+        }
+    }
+
     async fn ping(&mut self) -> Option<Happened> {
         let has_slept = self.has_slept();
         self.nonce += 1;
@@ -216,18 +227,16 @@ impl Session {
         let now = Instant::now();
         let unanswered = self.unanswered.get_or_insert(Unanswered { since: now, told: false });
         let is_suspect = has_slept || now.duration_since(unanswered.since) >= SUSPECT_AFTER;
-        self.next_ping = now + PING_SUSPECT;
-        if is_suspect && !unanswered.told {
-            unanswered.told = true;
-            return Some(Happened::Suspect);
-        }
-        None
+        let is_news = is_suspect && !unanswered.told;
+        unanswered.told |= is_suspect;
+        self.ping_at(now + PING_SUSPECT);
+        is_news.then_some(Happened::Suspect)
     }
 
     fn pong(&mut self) -> Option<Happened> {
         let now = Instant::now();
         let is_busy = now.duration_since(self.last_request) < BUSY_FOR;
-        self.next_ping = now + if is_busy { PING_BUSY } else { PING_IDLE };
+        self.ping_at(now + if is_busy { PING_BUSY } else { PING_IDLE });
         let was = self.unanswered.take()?;
         was.told.then_some(Happened::Recovered)
     }
@@ -240,13 +249,17 @@ impl Session {
                     Ok((send, recv)) => {
                         let now = Instant::now();
                         self.last_request = now;
-                        self.next_ping = self.next_ping.min(now + PING_BUSY);
+                        self.ping_at(self.next_ping.min(now + PING_BUSY));
                         return Happened::Exchange(send, recv);
                     }
                     Err(closed) => return Happened::Gone(closed),
                 },
                 frame = self.hear.next_frame() => frame,
-                () = tokio::time::sleep_until(self.next_ping) => {
+                () = self.ping_timer.as_mut() => {
+                    if self.next_ping > Instant::now() {
+                        self.ping_timer.as_mut().reset(self.next_ping);
+                        continue;
+                    }
                     match self.ping().await {
                         Some(happened) => return happened,
                         None => continue,

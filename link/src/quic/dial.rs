@@ -151,9 +151,10 @@ impl Dialer {
         };
         let other = |error: &dyn std::fmt::Display| DialError::Other(error.to_string());
         let socket = tuning::socket(SocketAddr::new(any, 0)).map_err(|e| other(&e))?;
-        let runtime = quinn::default_runtime().ok_or_else(|| other(&"no async runtime here"))?;
+        let mut config = EndpointConfig::default();
+        tuning::widen(&mut config);
         let endpoint =
-            quinn::Endpoint::new(EndpointConfig::default(), None, socket, runtime).map_err(|e| other(&e))?;
+            quinn::Endpoint::new(config, None, socket, tuning::runtime()).map_err(|e| other(&e))?;
         let name = if self.trust == Trust::PublicAuthority { self.host.as_str() } else { PINNED_NAME };
         let connecting =
             endpoint.connect_with(self.config.clone(), addr, name).map_err(|error| match error {

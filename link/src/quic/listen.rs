@@ -74,6 +74,7 @@ impl Listener {
             .incoming_buffer_size_total(16 * 1024 * 1024);
 
         let mut config = EndpointConfig::new(Arc::new(secret.reset_key()));
+        tuning::widen(&mut config);
         let id_key = secret.connection_id_key();
         config
             .cid_generator(move || Box::new(HashedConnectionIdGenerator::from_key(id_key)))
@@ -83,8 +84,7 @@ impl Listener {
         let socket = tuning::socket(settings.addr)?;
         let granted = tuning::granted_buffer_bytes(&socket);
         let wanted = tuning::SOCKET_BUFFER_BYTES_WANTED;
-        let runtime = quinn::default_runtime().ok_or_else(|| io::Error::other("no async runtime here"))?;
-        let endpoint = quinn::Endpoint::new(config, Some(server), socket, runtime)?;
+        let endpoint = quinn::Endpoint::new(config, Some(server), socket, tuning::runtime())?;
         Ok(Self {
             endpoint,
             handshakes: Arc::default(),

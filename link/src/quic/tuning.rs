@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use protocol::limits::{GREETING_BYTES_MAX, IDLE_TIMEOUT, KEEP_ALIVE};
 use quinn::congestion::BbrConfig;
-use quinn::{AckFrequencyConfig, TransportConfig, VarInt};
+use quinn::{AckFrequencyConfig, EndpointConfig, MtuDiscoveryConfig, Runtime, TransportConfig, VarInt};
 use socket2::{Domain, Protocol, Socket, Type};
 
 /// Streams an agent may open at once: the control stream and API calls. quinn keeps state for every stream a peer
@@ -39,6 +39,18 @@ const INITIAL_WINDOW: u64 = 128 * 1024;
 const ACK_EVERY_PACKETS: u32 = 10;
 const ACK_WITHIN: Duration = Duration::from_millis(10);
 
+/// Largest datagram looked for. Loopback and networks with jumbo frames carry it, and several small requests then
+/// share a packet; a tenth of [`SEND_BYTES_MAX`], so that ten still leave in one system call. On a path of 1,500 the
+/// search costs some fifteen lost probes every ten minutes, which count for nothing but themselves.
+const DATAGRAM_BYTES_MAX: u16 = 6_550;
+
+/// Most bytes the kernel takes in one call, however many datagrams it cuts them into: an IPv4 packet less its headers.
+const SEND_BYTES_MAX: usize = 65_507;
+
+/// Datagrams to hand to the kernel at once. More than it takes would be lost without a word.
+#[cfg(unix)]
+pub(super) const SEND_DATAGRAMS_MAX: usize = SEND_BYTES_MAX / DATAGRAM_BYTES_MAX as usize;
+
 /// Kernel buffers of the UDP socket. The usual default of 208 KiB holds fewer than 150 packets; the kernel clamps
 /// to net.core.rmem_max and wmem_max.
 const SOCKET_BUFFER_BYTES: usize = 4 * 1024 * 1024;
@@ -48,8 +60,11 @@ fn common() -> TransportConfig {
     congestion.initial_window(INITIAL_WINDOW);
     let mut acks = AckFrequencyConfig::default();
     acks.ack_eliciting_threshold(VarInt::from_u32(ACK_EVERY_PACKETS)).max_ack_delay(Some(ACK_WITHIN));
+    let mut mtu = MtuDiscoveryConfig::default();
+    mtu.upper_bound(DATAGRAM_BYTES_MAX);
     let mut transport = TransportConfig::default();
     transport
+        .mtu_discovery_config(Some(mtu))
         .ack_frequency_config(Some(acks))
         .max_concurrent_uni_streams(VarInt::from_u32(0))
         .stream_receive_window(VarInt::from_u32(STREAM_RECEIVE_WINDOW))
@@ -77,6 +92,23 @@ pub(crate) fn of_agent() -> TransportConfig {
         .receive_window(VarInt::from_u32(RECEIVE_WINDOW))
         .keep_alive_interval(Some(KEEP_ALIVE));
     transport
+}
+
+/// Lets the other side send datagrams as large as ours may become.
+pub(crate) fn widen(endpoint: &mut EndpointConfig) {
+    endpoint.max_udp_payload_size(DATAGRAM_BYTES_MAX).expect("between 1,200 and 65,527");
+}
+
+/// What drives the sockets.
+#[cfg(unix)]
+pub(crate) fn runtime() -> Arc<dyn Runtime> {
+    Arc::new(super::socket::TunnelRuntime)
+}
+
+/// What drives the sockets.
+#[cfg(not(unix))]
+pub(crate) fn runtime() -> Arc<dyn Runtime> {
+    Arc::new(quinn::TokioRuntime)
 }
 
 /// A UDP socket with large buffers; on `[::]` it takes IPv4 too.

@@ -11,8 +11,11 @@ use super::exit::Exit;
 use super::signals::Signals;
 use crate::config::join_line::host_and_port;
 use crate::output::live::{Detail, LiveLog};
-use crate::output::printer::{Closed, Printer};
-use crate::output::{json, style};
+use crate::output::printer::{Batch, Closed, Printer};
+use crate::output::{json, style, unit};
+
+/// Most events shown in one go.
+const BATCH_MAX: usize = 64;
 
 /// Why forwarding ended, where the link itself did not.
 #[derive(Debug, thiserror::Error)]
@@ -42,20 +45,28 @@ pub(crate) async fn serve(context: &Context, settings: Settings) -> anyhow::Resu
     let mut log = Log::new(context, &settings);
     let mut standing = Standing::new(&settings.routes);
     let (agent, mut events) = Agent::start(settings);
+    let mut happened = Vec::with_capacity(BATCH_MAX);
     let result = loop {
-        let event = tokio::select! {
-            event = events.recv() => event,
+        happened.clear();
+        let count = tokio::select! {
+            count = events.recv_many(&mut happened, BATCH_MAX) => count,
             () = signals.next() => break Ok(()),
         };
-        let Some(event) = event else { break Ok(()) };
-        if let Err(closed) = log.show(&event) {
+        if count == 0 {
+            break Ok(());
+        }
+        if let Err(closed) = log.show(&happened) {
             break Err(ServeEnd::from(closed).into());
         }
-        if let AgentEvent::Link(LinkState::Ended(reason)) = event {
+        let ended = happened.iter().find_map(|event| match event {
+            AgentEvent::Link(LinkState::Ended(reason)) => Some(reason.clone()),
+            _ => None,
+        });
+        if let Some(reason) = ended {
             log.finish();
             return Err(reason.into());
         }
-        if let Some(error) = standing.after(&event) {
+        if let Some(error) = happened.iter().find_map(|event| standing.after(event)) {
             break Err(ServeEnd::NothingServed(error).into());
         }
     };
@@ -66,12 +77,12 @@ pub(crate) async fn serve(context: &Context, settings: Settings) -> anyhow::Resu
             tokio::select! {
                 () = &mut drain => break true,
                 () = signals.next() => break false,
-                Some(event) = events.recv() => drop(log.show(&event)),
+                Some(event) = events.recv() => drop(log.show(&[event])),
             }
         }
     };
     while let Ok(event) = events.try_recv() {
-        let _ = log.show(&event);
+        let _ = log.show(&[event]);
     }
     log.finish();
     if drained { result.map(|()| Exit::Done) } else { Ok(Exit::Aborted) }
@@ -131,20 +142,29 @@ impl Log {
         Self { printer: Printer::start(anstream::stdout(), skipped), form: Form::Lines(Box::new(lines)) }
     }
 
-    fn show(&mut self, event: &AgentEvent) -> Result<(), Closed> {
+    fn show(&mut self, events: &[AgentEvent]) -> Result<(), Closed> {
         let now_ms = clock::unix_ms();
-        let lines = match &mut self.form {
-            Form::Lines(log) => log.lines(event, now_ms),
-            Form::Objects(routes) => json::lines(event, routes, now_ms),
-        };
-        lines.into_iter().try_for_each(|line| self.printer.print(line))
+        let mut batch = Batch::default();
+        match &mut self.form {
+            Form::Lines(log) => {
+                let lines = events.iter().flat_map(|event| log.lines(event, now_ms));
+                lines.for_each(|line| batch.line(&line));
+            }
+            Form::Objects(routes) => {
+                let at = unit::rfc3339(now_ms);
+                events.iter().for_each(|event| json::write(event, routes, &at, &mut batch));
+            }
+        }
+        self.printer.print(batch)
     }
 
     /// A word to the person at the terminal.
     fn say(&mut self, text: &str) {
         if let Form::Lines(log) = &self.form {
             let line = log.timed(clock::unix_ms(), text);
-            let _ = self.printer.print(line);
+            let mut batch = Batch::default();
+            batch.line(&line);
+            let _ = self.printer.print(batch);
         }
     }
 

@@ -6,12 +6,12 @@ use std::time::Duration;
 use relay_agent::{AgentEvent, EndReason, LinkState, Route};
 use serde_json::{Value, json};
 
-use super::unit;
+use super::printer::Batch;
 
 /// A request that arrived; the fields in the order every object has, which is the alphabet's.
 #[derive(serde::Serialize)]
 struct ArrivedLine<'a> {
-    at: String,
+    at: &'a str,
     attempt: u32,
     body_bytes: Option<u64>,
     event: String,
@@ -26,7 +26,7 @@ struct ArrivedLine<'a> {
 #[derive(serde::Serialize)]
 struct AnsweredLine<'a> {
     app_us: u64,
-    at: String,
+    at: &'a str,
     error: Option<&'a str>,
     event: String,
     source: &'a str,
@@ -35,40 +35,49 @@ struct AnsweredLine<'a> {
     r#type: &'static str,
 }
 
-/// The lines for something that happened at `now_ms`. Requests and answers, of which there may be thousands a second,
-/// are written without building an object first.
-pub(crate) fn lines(event: &AgentEvent, routes: &[Route], now_ms: u64) -> Vec<String> {
-    let at = || unit::rfc3339(now_ms);
-    let line = match event {
-        AgentEvent::Arrived(arrived) => serde_json::to_string(&ArrivedLine {
-            at: at(),
-            attempt: arrived.attempt,
-            body_bytes: arrived.body_bytes,
-            event: arrived.event.to_string(),
-            method: &arrived.method,
-            name: arrived.name.as_deref(),
-            path: &arrived.path,
-            source: arrived.source.as_str(),
-            r#type: "arrived",
-        }),
-        AgentEvent::Answered(answered) => serde_json::to_string(&AnsweredLine {
-            app_us: micros(answered.app),
-            at: at(),
-            error: answered.result.as_ref().err().map(String::as_str),
-            event: answered.event.to_string(),
-            source: answered.source.as_str(),
-            status: answered.result.as_ref().ok().copied(),
-            tunnel_us: micros(answered.tunnel),
-            r#type: "answered",
-        }),
-        other => return objects(other, routes, now_ms).iter().map(Value::to_string).collect(),
-    };
-    // Plain structs of text and numbers always have a JSON form.
-    line.into_iter().collect()
+/// Writes the lines for something that happened at `at` (RFC 3339). Requests and answers, of which there may be
+/// thousands a second, are written without building an object first.
+pub(crate) fn write(event: &AgentEvent, routes: &[Route], at: &str, into: &mut Batch) {
+    match event {
+        AgentEvent::Arrived(arrived) => line(
+            &ArrivedLine {
+                at,
+                attempt: arrived.attempt,
+                body_bytes: arrived.body_bytes,
+                event: arrived.event.to_string(),
+                method: &arrived.method,
+                name: arrived.name.as_deref(),
+                path: &arrived.path,
+                source: arrived.source.as_str(),
+                r#type: "arrived",
+            },
+            into,
+        ),
+        AgentEvent::Answered(answered) => line(
+            &AnsweredLine {
+                app_us: micros(answered.app),
+                at,
+                error: answered.result.as_ref().err().map(String::as_str),
+                event: answered.event.to_string(),
+                source: answered.source.as_str(),
+                status: answered.result.as_ref().ok().copied(),
+                tunnel_us: micros(answered.tunnel),
+                r#type: "answered",
+            },
+            into,
+        ),
+        other => objects(other, routes, at).iter().for_each(|object| line(object, into)),
+    }
 }
 
-/// The objects for something that happened at `now_ms`: one, or one per target for a source with several.
-fn objects(event: &AgentEvent, routes: &[Route], now_ms: u64) -> Vec<Value> {
+fn line(object: &impl serde::Serialize, into: &mut Batch) {
+    into.line_with(|text| {
+        serde_json::to_writer(text, object).expect("plain structs of text and numbers have a JSON form");
+    });
+}
+
+/// The objects for something that happened at `at`: one, or one per target for a source with several.
+fn objects(event: &AgentEvent, routes: &[Route], at: &str) -> Vec<Value> {
     let objects = match event {
         AgentEvent::Link(state) => vec![link(state)],
         AgentEvent::Served { source, result } => {
@@ -77,17 +86,16 @@ fn objects(event: &AgentEvent, routes: &[Route], now_ms: u64) -> Vec<Value> {
         AgentEvent::Arrived(_) | AgentEvent::Answered(_) => Vec::new(),
         AgentEvent::Notice(text) => vec![json!({ "type": "notice", "text": text })],
     };
-    objects.into_iter().map(|object| at(object, now_ms)).collect()
+    let dated = |mut object: Value| {
+        object["at"] = at.into();
+        object
+    };
+    objects.into_iter().map(dated).collect()
 }
 
 /// The object that stands for lines left out because the reader was too slow.
 pub(crate) fn skipped(lines: u64) -> Value {
     json!({ "type": "skipped", "lines": lines })
-}
-
-fn at(mut object: Value, now_ms: u64) -> Value {
-    object["at"] = unit::rfc3339(now_ms).into();
-    object
 }
 
 fn link(state: &LinkState) -> Value {
@@ -145,16 +153,19 @@ mod tests {
     use protocol::id::{EventId, SessionId};
     use relay_agent::{Answered, Arrived};
 
+    use super::super::unit;
     use super::*;
 
     const NOW: u64 = 1_772_370_185_120;
 
     fn object(event: &AgentEvent) -> Value {
         let route = Route::new("github".parse().unwrap(), "http://localhost:3000/hooks".parse().unwrap());
-        let lines = lines(event, &[route], NOW);
-        assert_eq!(lines.len(), 1);
-        assert!(!lines[0].contains(['\n', '\x1b']), "one line, nothing raw");
-        serde_json::from_str(&lines[0]).unwrap()
+        let mut batch = Batch::default();
+        write(event, &[route], &unit::rfc3339(NOW), &mut batch);
+        let text = batch.text();
+        let line = text.strip_suffix('\n').unwrap();
+        assert!(!line.contains(['\n', '\x1b']), "one line, nothing raw");
+        serde_json::from_str(line).unwrap()
     }
 
     /// Frozen: scripts read these.

@@ -6,8 +6,8 @@ use std::sync::mpsc::{self, Receiver, RecvTimeoutError, SyncSender, TrySendError
 use std::thread;
 use std::time::Duration;
 
-/// Lines that may wait: some seconds of a busy log, well under a megabyte.
-const WAITING_MAX: usize = 4096;
+/// Batches of lines that may wait: some seconds of a busy log.
+const WAITING_MAX: usize = 256;
 
 /// How long the last lines may take to get out before the program ends without them.
 const FINISH_WAIT: Duration = Duration::from_secs(2);
@@ -17,9 +17,35 @@ const FINISH_WAIT: Duration = Duration::from_secs(2);
 #[error("the output was closed by whoever read it")]
 pub(crate) struct Closed;
 
+/// Lines that go out together.
+#[derive(Debug, Default)]
+pub(crate) struct Batch {
+    text: Vec<u8>,
+    lines: u64,
+}
+
+impl Batch {
+    /// Adds a line, given without its end.
+    pub(crate) fn line(&mut self, line: &str) {
+        self.line_with(|text| text.extend_from_slice(line.as_bytes()));
+    }
+
+    #[cfg(test)]
+    pub(crate) fn text(&self) -> &str {
+        std::str::from_utf8(&self.text).expect("lines are text")
+    }
+
+    /// Adds what `write` writes as a line.
+    pub(crate) fn line_with(&mut self, write: impl FnOnce(&mut Vec<u8>)) {
+        write(&mut self.text);
+        self.text.push(b'\n');
+        self.lines += 1;
+    }
+}
+
 /// A queue of lines in front of a writer.
 pub(crate) struct Printer {
-    lines: SyncSender<String>,
+    waiting: SyncSender<Batch>,
     ended: Receiver<()>,
     skipped: u64,
     skipped_line: fn(u64) -> String,
@@ -28,31 +54,36 @@ pub(crate) struct Printer {
 impl Printer {
     /// Prints to `out`. `skipped_line` is the line that stands for so many lines left out.
     pub(crate) fn start(out: impl Write + Send + 'static, skipped_line: fn(u64) -> String) -> Self {
-        let (lines, waiting) = mpsc::sync_channel(WAITING_MAX);
+        let (waiting, batches) = mpsc::sync_channel(WAITING_MAX);
         let (end, ended) = mpsc::sync_channel(1);
         thread::spawn(move || {
-            write_lines(out, &waiting);
+            write_batches(out, &batches);
             let _ = end.send(());
         });
-        Self { lines, ended, skipped: 0, skipped_line }
+        Self { waiting, ended, skipped: 0, skipped_line }
     }
 
-    /// Puts a line in the queue, or counts it when there is no room. Never waits.
-    pub(crate) fn print(&mut self, line: String) -> Result<(), Closed> {
+    /// Puts lines in the queue, or counts them when there is no room. Never waits.
+    pub(crate) fn print(&mut self, batch: Batch) -> Result<(), Closed> {
+        if batch.lines == 0 {
+            return Ok(());
+        }
         if self.skipped > 0 {
-            match self.lines.try_send((self.skipped_line)(self.skipped)) {
+            let mut note = Batch::default();
+            note.line(&(self.skipped_line)(self.skipped));
+            match self.waiting.try_send(note) {
                 Ok(()) => self.skipped = 0,
                 Err(TrySendError::Full(_)) => {
-                    self.skipped += 1;
+                    self.skipped += batch.lines;
                     return Ok(());
                 }
                 Err(TrySendError::Disconnected(_)) => return Err(Closed),
             }
         }
-        match self.lines.try_send(line) {
+        match self.waiting.try_send(batch) {
             Ok(()) => Ok(()),
-            Err(TrySendError::Full(_)) => {
-                self.skipped += 1;
+            Err(TrySendError::Full(batch)) => {
+                self.skipped += batch.lines;
                 Ok(())
             }
             Err(TrySendError::Disconnected(_)) => Err(Closed),
@@ -61,7 +92,7 @@ impl Printer {
 
     /// Waits until everything queued is out, within [`FINISH_WAIT`].
     pub(crate) fn finish(self) {
-        drop(self.lines);
+        drop(self.waiting);
         if self.ended.recv_timeout(FINISH_WAIT) == Err(RecvTimeoutError::Timeout) {
             tracing::debug!("the output does not take its last lines");
         }
@@ -75,21 +106,20 @@ const GATHER: Duration = Duration::from_millis(10);
 /// Bytes of one write.
 const GATHER_BYTES_MAX: usize = 64 * 1024;
 
-fn write_lines(mut out: impl Write, waiting: &Receiver<String>) {
-    while let Ok(mut lines) = waiting.recv() {
-        lines.push('\n');
-        if out.write_all(lines.as_bytes()).and_then(|()| out.flush()).is_err() {
+fn write_batches(mut out: impl Write, waiting: &Receiver<Batch>) {
+    let mut put = |text: &[u8]| out.write_all(text).and_then(|()| out.flush()).is_ok();
+    while let Ok(Batch { mut text, .. }) = waiting.recv() {
+        if !put(&text) {
             return;
         }
         thread::sleep(GATHER);
-        lines.clear();
-        while lines.len() < GATHER_BYTES_MAX
-            && let Ok(line) = waiting.try_recv()
+        text.clear();
+        while text.len() < GATHER_BYTES_MAX
+            && let Ok(batch) = waiting.try_recv()
         {
-            lines.push_str(&line);
-            lines.push('\n');
+            text.extend_from_slice(&batch.text);
         }
-        if out.write_all(lines.as_bytes()).and_then(|()| out.flush()).is_err() {
+        if !put(&text) {
             return;
         }
     }
@@ -114,6 +144,12 @@ mod tests {
         }
     }
 
+    fn line(text: &str) -> Batch {
+        let mut batch = Batch::default();
+        batch.line(text);
+        batch
+    }
+
     #[test]
     fn a_stuck_terminal_costs_lines_not_time_and_says_so() {
         let (open, gate) = mpsc::channel();
@@ -121,7 +157,7 @@ mod tests {
         let mut printer = Printer::start(Gate(gate, written), |count| format!("{count} left out"));
         let total = WAITING_MAX + 100;
         for n in 0..total {
-            printer.print(n.to_string()).unwrap();
+            printer.print(line(&n.to_string())).unwrap();
         }
         let skipped = printer.skipped;
         assert!(skipped >= 98, "{skipped}");
@@ -135,7 +171,7 @@ mod tests {
         };
         let last_kept = total - usize::try_from(skipped).unwrap();
         assert_eq!(read_until(&format!("{}\n", last_kept - 1)), last_kept, "every line that was kept");
-        printer.print("after".to_owned()).unwrap();
+        printer.print(line("after")).unwrap();
         read_until(&format!("{skipped} left out\nafter\n"));
     }
 
@@ -146,7 +182,7 @@ mod tests {
         drop(open);
         let mut printer = Printer::start(Gate(gate, written), |_| String::new());
         let mut tries = 0;
-        while printer.print("x".to_owned()).is_ok() {
+        while printer.print(line("x")).is_ok() {
             tries += 1;
             assert!(tries < 10_000_000, "the closed output was never noticed");
             thread::yield_now();

@@ -120,9 +120,10 @@ fn over(refusal: Refusal, outcome: Outcome) -> Missed {
 
 impl Live {
     /// Brings the webhook to its primary destination and the answer back.
-    pub async fn deliver(&self, order: Order, flight: Flight, mut body: impl RequestBody) -> Reply {
+    pub async fn deliver(&self, mut order: Order, flight: Flight, mut body: impl RequestBody) -> Reply {
         let mut recording = self.start_recording(&order, flight);
-        let primary = &order.source.destinations[0];
+        let source = Arc::clone(&order.source);
+        let primary = &source.destinations[0];
         let mut tried: Vec<SessionId> = Vec::new();
         // Claimed before the body is touched: to touch it is to answer `Expect: 100-continue`.
         let mut claim = match self.registry.claim(primary.id, primary.sharing, &[]) {
@@ -139,7 +140,7 @@ impl Live {
         if gathered.end.is_some() {
             recording.see_request_end();
         }
-        let mut head = request_head(&order, claim.serve);
+        let mut head = request_head(&mut order, claim.serve);
         let mut copies = self.copies(&order, &head, claim.session.id);
         for piece in &gathered.pieces {
             copies.data(piece);
@@ -306,7 +307,8 @@ impl Live {
     }
 }
 
-fn request_head(order: &Order, serve: u32) -> RequestHead {
+/// The head as the agent gets it. Takes what it needs out of the order, whose record has a copy.
+fn request_head(order: &mut Order, serve: u32) -> RequestHead {
     let mut flags = RequestFlags::default();
     if order.is_upgrade {
         flags = flags.with(RequestFlags::UPGRADE);
@@ -320,10 +322,10 @@ fn request_head(order: &Order, serve: u32) -> RequestHead {
         serve,
         flags,
         patience_ms: order.source.rules.patience_ms,
-        method: order.method.clone(),
-        target: order.target.clone(),
+        method: std::mem::take(&mut order.method),
+        target: std::mem::take(&mut order.target),
         mount: order.mount,
-        headers: order.headers.clone(),
+        headers: std::mem::take(&mut order.headers),
         body: order.framing,
         extensions: Extensions::default(),
     }

@@ -22,6 +22,9 @@ const SOCKET_BUFFER_BYTES: usize = 4 << 20;
 /// The largest UDP payload there is, rounded up.
 const DATAGRAM_BYTES_MAX: usize = 1 << 16;
 
+/// What a wide-area link carries: an Ethernet frame of 1,500 less IPv4 and UDP headers. Larger ones never arrive.
+const CARRIED_BYTES_MAX: usize = 1_472;
+
 /// Read before looking at what is due: bounds how late a due datagram gets under load (64 reads are about 0.1 ms).
 const BATCH: usize = 64;
 
@@ -172,7 +175,7 @@ async fn readable_or_due(socket: &UdpSocket, due: Option<Instant>) {
 
 /// `to` is None on a connected socket.
 async fn send(link: &Link, socket: &UdpSocket, to: Option<SocketAddr>, bytes: &[u8]) {
-    if link.is_cut() {
+    if link.is_cut() || bytes.len() > CARRIED_BYTES_MAX {
         return link.count_dropped();
     }
     let mut sent = send_once(socket, to, bytes).await;
