@@ -10,6 +10,7 @@ use bytes::Bytes;
 use protocol::code::{CloseCode, StreamCode};
 use quinn::{ConnectionError, ReadError, VarInt, WriteError};
 
+mod congestion;
 mod dial;
 mod listen;
 #[cfg(unix)]

@@ -9,6 +9,30 @@ use crate::codec::{Decode, Encode};
 const ALPHABET: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
 const DIGITS: usize = 26;
 
+/// Bytes of every prefix, such as `evt_`.
+const PREFIX: usize = 4;
+
+/// An id as text, without memory of its own.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct IdText([u8; PREFIX + DIGITS]);
+
+impl IdText {
+    fn new(prefix: &'static str, value: u128) -> Self {
+        let mut text = [0; PREFIX + DIGITS];
+        text[..PREFIX].copy_from_slice(prefix.as_bytes());
+        text[PREFIX..].copy_from_slice(&digits_of(value));
+        Self(text)
+    }
+}
+
+impl std::ops::Deref for IdText {
+    type Target = str;
+
+    fn deref(&self) -> &str {
+        std::str::from_utf8(&self.0).expect("prefix and digits are ASCII")
+    }
+}
+
 fn digits_of(mut value: u128) -> [u8; DIGITS] {
     let mut out = [b'0'; DIGITS];
     for slot in out.iter_mut().rev() {
@@ -48,11 +72,17 @@ macro_rules! id {
         #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Encode, Decode)]
         pub struct $name(pub u128);
 
+        impl $name {
+            /// The id as text.
+            #[must_use]
+            pub fn text(self) -> IdText {
+                IdText::new($prefix, self.0)
+            }
+        }
+
         impl fmt::Display for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                let digits = digits_of(self.0);
-                f.write_str($prefix)?;
-                f.write_str(std::str::from_utf8(&digits).map_err(|_| fmt::Error)?)
+                f.write_str(&self.text())
             }
         }
 

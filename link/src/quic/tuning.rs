@@ -6,9 +6,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use protocol::limits::{GREETING_BYTES_MAX, IDLE_TIMEOUT, KEEP_ALIVE};
-use quinn::congestion::BbrConfig;
 use quinn::{AckFrequencyConfig, EndpointConfig, MtuDiscoveryConfig, Runtime, TransportConfig, VarInt};
 use socket2::{Domain, Protocol, Socket, Type};
+
+use super::congestion::TolerantConfig;
 
 /// Streams an agent may open at once: the control stream and API calls. quinn keeps state for every stream a peer
 /// may open, so this number is most of what an idle agent costs the server (29 KiB at 8, 50 KiB at 256).
@@ -56,8 +57,6 @@ pub(super) const SEND_DATAGRAMS_MAX: usize = SEND_BYTES_MAX / DATAGRAM_BYTES_MAX
 const SOCKET_BUFFER_BYTES: usize = 4 * 1024 * 1024;
 
 fn common() -> TransportConfig {
-    let mut congestion = BbrConfig::default();
-    congestion.initial_window(INITIAL_WINDOW);
     let mut acks = AckFrequencyConfig::default();
     acks.ack_eliciting_threshold(VarInt::from_u32(ACK_EVERY_PACKETS)).max_ack_delay(Some(ACK_WITHIN));
     let mut mtu = MtuDiscoveryConfig::default();
@@ -72,7 +71,7 @@ fn common() -> TransportConfig {
         .initial_rtt(INITIAL_RTT)
         .max_idle_timeout(Some(IDLE_TIMEOUT.try_into().expect("15 s fit")))
         .datagram_receive_buffer_size(None)
-        .congestion_controller_factory(Arc::new(congestion));
+        .congestion_controller_factory(Arc::new(TolerantConfig::new(INITIAL_WINDOW)));
     transport
 }
 

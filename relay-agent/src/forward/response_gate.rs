@@ -3,6 +3,8 @@
 //! A hostile app cannot split or smuggle a response: one framing, no bare newline, no control characters. What passes
 //! is kept byte for byte; hyper only sees a canonical head made from it.
 
+use std::io::Write;
+
 use protocol::field::{BodyFraming, FieldError, HeaderBlock, is_field_value, list_names};
 use protocol::limits::{HEADER_BYTES_MAX, HEADER_FIELDS_MAX, TEXT_BYTES_MAX};
 
@@ -101,21 +103,19 @@ fn read_status_line(line: &[u8]) -> Option<(bool, u16, &[u8])> {
 
 /// The head hyper gets to see.
 pub(crate) fn canonical(response: &RawResponse) -> Vec<u8> {
-    let mut out = format!("HTTP/1.1 {} -\r\n", response.status).into_bytes();
+    let mut out = Vec::with_capacity(96);
+    let mut line = |text: std::fmt::Arguments<'_>| out.write_fmt(text).expect("a vector takes it all");
+    line(format_args!("HTTP/1.1 {} -\r\n", response.status));
     match response.framing {
-        _ if response.status == 101 => {
-            out.extend_from_slice(b"connection: upgrade\r\nupgrade: websocket\r\n");
-        }
-        BodyFraming::Length(n) => out.extend_from_slice(format!("content-length: {n}\r\n").as_bytes()),
-        BodyFraming::Chunked if !response.until_close => {
-            out.extend_from_slice(b"transfer-encoding: chunked\r\n");
-        }
+        _ if response.status == 101 => line(format_args!("connection: upgrade\r\nupgrade: websocket\r\n")),
+        BodyFraming::Length(n) => line(format_args!("content-length: {n}\r\n")),
+        BodyFraming::Chunked if !response.until_close => line(format_args!("transfer-encoding: chunked\r\n")),
         BodyFraming::Chunked | BodyFraming::None => {}
     }
     if response.closes {
-        out.extend_from_slice(b"connection: close\r\n");
+        line(format_args!("connection: close\r\n"));
     }
-    out.extend_from_slice(b"\r\n");
+    line(format_args!("\r\n"));
     out
 }
 

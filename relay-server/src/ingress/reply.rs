@@ -59,7 +59,7 @@ impl Outgoing {
         };
         // It came out of a block: it fits into one.
         let _ = headers.copy_from(&head.headers, goes);
-        push(&mut headers, "Relay-Event-Id", &event.to_string());
+        push(&mut headers, "Relay-Event-Id", &event.text());
         Self {
             status: head.status,
             reason: head.reason.clone(),
@@ -85,7 +85,7 @@ impl Outgoing {
             push(&mut headers, "Retry-After", &wait.as_secs().to_string());
         }
         if let Some(event) = event {
-            push(&mut headers, "Relay-Event-Id", &event.to_string());
+            push(&mut headers, "Relay-Event-Id", &event.text());
         }
         let status = refusal.status();
         Self {

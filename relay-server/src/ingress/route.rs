@@ -140,7 +140,7 @@ pub fn forwarded(head: &Head, peer: Peer, event: EventId, is_upgrade: bool) -> R
         if !head.authority.is_empty() {
             block.push(b"X-Forwarded-Host", head.authority.as_bytes())?;
         }
-        block.push(b"Relay-Event-Id", event.to_string().as_bytes())?;
+        block.push(b"Relay-Event-Id", event.text().as_bytes())?;
         block.push(b"Relay-Attempt", b"1")
     })();
     ours.map_err(|_| Refusal::HeaderTooLarge)?;
