@@ -7,6 +7,7 @@
 pub mod exchange;
 pub mod identity;
 pub mod quic;
+pub mod rewrite;
 pub mod secret;
 pub mod splice;
 pub mod tasks;
@@ -17,6 +18,7 @@ pub use quic::{
     Closed, DialError, Dialer, Knock, Link, Listener, ListenerSettings, RecvHalf, SendHalf, StreamError,
     Trust,
 };
+pub use rewrite::Rewrite;
 pub use secret::EndpointSecret;
 pub use splice::splice;
 pub use tasks::Tasks;

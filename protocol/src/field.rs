@@ -87,6 +87,38 @@ pub fn is_ours(name: &[u8]) -> bool {
     name.get(..6).is_some_and(|start| start.eq_ignore_ascii_case(b"relay-"))
 }
 
+/// Fields that mean nothing, or something dangerous, after a body (RFC 9110 section 6.5.1).
+fn may_trail(name: &[u8]) -> bool {
+    const NEVER: [&str; 12] = [
+        "authorization",
+        "cache-control",
+        "content-encoding",
+        "content-length",
+        "content-range",
+        "content-type",
+        "cookie",
+        "host",
+        "max-forwards",
+        "set-cookie",
+        "trailer",
+        "transfer-encoding",
+    ];
+    let is_never = NEVER.iter().any(|n| name.eq_ignore_ascii_case(n.as_bytes()));
+    !(is_never || is_hop_by_hop(name) || is_ours(name))
+}
+
+/// The fields of `trailers` that may stand after a body, as HTTP/1 lines with their ends.
+#[must_use]
+pub fn trailer_lines(trailers: &HeaderBlock) -> Vec<u8> {
+    let mut lines = Vec::new();
+    for (name, value) in trailers.iter().filter(|(name, _)| may_trail(name)) {
+        for part in [name, b": ", value, b"\r\n"] {
+            lines.extend_from_slice(part);
+        }
+    }
+    lines
+}
+
 /// Whether a comma-separated list names `token` (ASCII case does not count).
 #[must_use]
 pub fn list_names(list: &[u8], token: &[u8]) -> bool {

@@ -9,12 +9,13 @@
 //! - [`control`]: what goes over the control stream afterwards
 //! - [`head`]: request heads, response heads, typed failures
 //! - [`body`]: body framing that proves its end
-//! - [`field`]: which header fields may exist and which may pass
+//! - [`field`], [`chunks`]: which header fields may exist and which may pass; where a chunked HTTP/1 body ends
 //! - [`id`], [`code`], [`limits`]: names, reset codes, numbers
 //!
 //! The bytes are described in `docs/protocol.md` and frozen by golden tests.
 
 pub mod body;
+pub mod chunks;
 pub mod code;
 pub mod codec;
 pub mod control;

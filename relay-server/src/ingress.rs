@@ -3,7 +3,6 @@
 //! [`listener`] accepts connections, [`gate`] decides from bytes alone what may pass, [`gated`] is that gate at work
 //! between the socket and hyper, [`route`] finds the source, [`reply`] writes the answer.
 
-pub mod chunks;
 pub mod frame_budget;
 pub mod gate;
 pub mod gated;

@@ -5,7 +5,7 @@
 //   /mirror                     200 and the body that came, with its Content-Type and Content-Encoding
 //   /answer                     an answer with its own reason phrase, repeated fields and a Latin-1 value
 //   /nothing                    200 and a chunked body that ends at once
-//   /trailers                   an answer with trailers, announced by a Trailer field
+//   /trailers?announced /trailers?unannounced  an answer with trailers, with and without a Trailer field
 //   /seen?TEXT                  asked directly: what was seen so far of requests whose url holds TEXT
 
 import { createHash } from "node:crypto";
@@ -70,8 +70,8 @@ const answers = {
     response.end();
   },
 
-  trailers(_, __, response) {
-    response.writeHead(200, { Trailer: "X-Sum, X-More" });
+  trailers(_, request, response) {
+    response.writeHead(200, request.url.endsWith("?announced") ? { Trailer: "X-Sum, X-More" } : {});
     response.write("abc");
     response.addTrailers([["X-Sum", "3"], ["X-More", "yes"]]);
     response.end();

@@ -86,22 +86,24 @@ for (const { word, base } of ingresses) {
     assert.ok(id.startsWith("evt_") && id !== "evt_fake" && more.length === 0, id);
   });
 
+  const sums = [["X-Sum", "7"], ["X-More", "yes"]];
   const lower = (pairs) => pairs.map(([name, value]) => [name.toLowerCase(), value]);
 
-  await promise(`a chunked body and its announced trailers arrive ${where}`, async () => {
-    const pieces = ["abc", everyByte, "x".repeat(70_000)].map((piece) => Buffer.from(piece));
-    const trailers = [["X-Sum", "7"], ["X-More", "yes"]];
-    const seen = await echo(`${base}/echo`, { fields: [["Trailer", "X-Sum, X-More"]], pieces, trailers });
-    sawBody(seen, Buffer.concat(pieces));
-    assert.deepEqual(values(seen.rawHeaders, "transfer-encoding"), ["chunked"]);
-    assert.deepEqual(lower(seen.trailers), lower(trailers));
-  });
+  for (const [kind, fields] of [["announced", [["Trailer", "X-Sum, X-More"]]], ["unannounced", []]]) {
+    await promise(`a chunked body and its ${kind} trailers arrive ${where}`, async () => {
+      const pieces = ["abc", everyByte, "x".repeat(70_000)].map((piece) => Buffer.from(piece));
+      const seen = await echo(`${base}/echo`, { fields, pieces, trailers: sums });
+      sawBody(seen, Buffer.concat(pieces));
+      assert.deepEqual(values(seen.rawHeaders, "transfer-encoding"), ["chunked"]);
+      assert.deepEqual(lower(seen.trailers), lower(sums));
+    });
 
-  await promise(`announced trailers of the answer come back ${where}`, async () => {
-    const answer = await send(`${base}/trailers`, { fields: [["TE", "trailers"]], method: "GET" });
-    assert.deepEqual([answer.status, String(answer.body)], [200, "abc"]);
-    assert.deepEqual(lower(answer.trailers), [["x-sum", "3"], ["x-more", "yes"]]);
-  });
+    await promise(`${kind} trailers of the answer come back ${where}`, async () => {
+      const answer = await send(`${base}/trailers?${kind}`, { fields: [["TE", "trailers"]], method: "GET" });
+      assert.deepEqual([answer.status, String(answer.body)], [200, "abc"]);
+      assert.deepEqual(lower(answer.trailers), [["x-sum", "3"], ["x-more", "yes"]]);
+    });
+  }
 
   await promise(`the answer's head comes back letter for letter ${where}`, async () => {
     const answer = await send(`${base}/answer`, { method: "GET" });

@@ -60,18 +60,19 @@ for (const { word, base } of ingresses) {
     assert.deepEqual(values(rawHeaders, "cookie"), ["a=1; b=2; c=3"]);
   });
 
-  await promise(`a body and its announced trailers arrive ${where}`, async () => {
-    const headers = { trailer: "x-sum, x-more" };
-    const seen = await echo({ headers, body: everyByte, trailers: { "x-sum": "7", "x-more": "yes" } });
-    sawBody(seen, everyByte);
-    assert.deepEqual(seen.trailers, [["x-sum", "7"], ["x-more", "yes"]]);
-  });
+  for (const [kind, headers] of [["announced", { trailer: "x-sum, x-more" }], ["unannounced", {}]]) {
+    await promise(`a body and its ${kind} trailers arrive ${where}`, async () => {
+      const seen = await echo({ headers, body: everyByte, trailers: { "x-sum": "7", "x-more": "yes" } });
+      sawBody(seen, everyByte);
+      assert.deepEqual(seen.trailers, [["x-sum", "7"], ["x-more", "yes"]]);
+    });
 
-  await promise(`announced trailers of the answer come back ${where}`, async () => {
-    const answer = await send(session, { path: `${mount}/trailers`, method: "GET" });
-    const { "x-sum": sum, "x-more": more } = answer.trailers;
-    assert.deepEqual([answer.status, String(answer.body), sum, more], [200, "abc", "3", "yes"]);
-  });
+    await promise(`${kind} trailers of the answer come back ${where}`, async () => {
+      const answer = await send(session, { path: `${mount}/trailers?${kind}`, method: "GET" });
+      const { "x-sum": sum, "x-more": more } = answer.trailers;
+      assert.deepEqual([answer.status, String(answer.body), sum, more], [200, "abc", "3", "yes"]);
+    });
+  }
 
   await promise(`two Set-Cookie fields of the answer stay two ${where}`, async () => {
     const answer = await send(session, { path: `${mount}/answer`, method: "GET" });

@@ -175,12 +175,53 @@ async fn answers_without_a_body_stay_without_one() {
 
 #[tokio::test]
 async fn chunked_answers_and_their_trailers_come_back() {
-    let raw = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTrailer: X-Sum\r\n\r\n3\r\nabc\r\n2\r\nde\r\n0\r\nX-Sum: 5\r\n\r\n";
-    let (world, _app, _agent) = house(Behaviour::Say(raw.to_vec())).await;
-    let answer = world.exchange(&post("/h/hook", "TE: trailers\r\nConnection: TE\r\n", b"")).await;
-    assert_eq!((answer.text().as_str(), answer.is_whole), ("abcde", true));
-    assert_eq!(answer.value("transfer-encoding"), "chunked");
-    assert_eq!(answer.trailers.to_lowercase(), "x-sum: 5\n");
+    let (world, app, _agent) = house(Behaviour::Echo).await;
+    let mut sender = Sender::to(world.public()).await;
+    for announced in ["Trailer: X-Sum\r\n", ""] {
+        let raw = format!(
+            "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n{announced}\r\n3\r\nabc\r\n2\r\nde\r\n\
+             0\r\nX-Sum: 5\r\nX-Sum: 6\r\nContent-Length: 9\r\n\r\n"
+        );
+        app.behave(Behaviour::Say(raw.into_bytes()));
+        sender.say(&post("/h/hook", "TE: trailers\r\nConnection: TE\r\n", b"")).await;
+        let answer = sender.answer().await;
+        assert_eq!((answer.text().as_str(), answer.is_whole), ("abcde", true));
+        assert_eq!(answer.value("transfer-encoding"), "chunked");
+        assert_eq!(answer.trailers.to_lowercase(), "x-sum: 5\nx-sum: 6\n", "announced by {announced:?}");
+        // The connection goes on: nothing was left on it.
+        app.behave(Behaviour::Say(ok("next")));
+        sender.say(&post("/h/hook", "", b"")).await;
+        assert_eq!(sender.answer().await.text(), "next");
+    }
+}
+
+#[tokio::test]
+async fn trailers_of_a_request_reach_the_app_announced_or_not() {
+    let (world, app, _agent) = house(Behaviour::Say(ok(""))).await;
+    for (at, announced) in ["Trailer: X-Sum\r\n", ""].into_iter().enumerate() {
+        let request = format!(
+            "POST /h/hook HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n{announced}\r\n\
+             3\r\nabc\r\n0\r\nX-Sum: 5\r\nTransfer-Encoding: chunked\r\n\r\n"
+        );
+        assert_eq!(world.exchange(request.as_bytes()).await.status, 200);
+        let seen = &app.wait_for(at + 1).await[at];
+        assert_eq!((seen.body.as_slice(), seen.is_whole), (&b"abc"[..], true));
+        assert_eq!(String::from_utf8_lossy(&seen.trailers).to_lowercase(), "x-sum: 5\n", "{announced:?}");
+    }
+}
+
+#[tokio::test]
+async fn answers_to_requests_in_a_row_keep_their_own_heads() {
+    let (world, _app, _agent) = house(Behaviour::Say(ok("here"))).await;
+    let mut sender = Sender::to(world.public()).await;
+    let missing = b"GET /h/nobody HTTP/1.1\r\nHost: a\r\n\r\n";
+    let found = b"GET /h/hook HTTP/1.1\r\nHost: a\r\n\r\n";
+    sender.say(&[&missing[..], found, missing, missing, found].concat()).await;
+    for status in [404, 200, 404, 404, 200] {
+        let answer = sender.answer().await;
+        assert_eq!((answer.status, answer.is_whole), (status, true), "{}", answer.head);
+        assert!(!answer.head.lines().next().is_some_and(|line| line.contains(" R")), "{}", answer.head);
+    }
 }
 
 #[tokio::test]

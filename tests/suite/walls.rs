@@ -86,7 +86,6 @@ fn sql_stands_under_the_store() {
 fn what_decides_does_not_wait() {
     let pure = [
         "relay-server/src/ingress/gate.rs",
-        "relay-server/src/ingress/chunks.rs",
         "relay-server/src/ingress/route.rs",
         "relay-server/src/delivery/capture.rs",
         "relay-server/src/refusal.rs",

@@ -108,7 +108,7 @@ impl AsyncUdpSocket for TunnelSocket {
     }
 
     fn max_receive_segments(&self) -> usize {
-        self.state.gro_segments()
+        self.state.gro_segments().min(tuning::RECEIVE_DATAGRAMS_MAX)
     }
 }
 

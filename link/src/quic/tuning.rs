@@ -52,6 +52,11 @@ const SEND_BYTES_MAX: usize = 65_507;
 #[cfg(unix)]
 pub(super) const SEND_DATAGRAMS_MAX: usize = SEND_BYTES_MAX / DATAGRAM_BYTES_MAX as usize;
 
+/// Datagrams of full size that hold whatever the kernel joins into one read, 64 KiB at most. quinn's receive buffer is
+/// 32 times this: 2.3 MB; by the number of datagrams that may be joined (64) it would be 13 MB.
+#[cfg(unix)]
+pub(super) const RECEIVE_DATAGRAMS_MAX: usize = (1usize << 16).div_ceil(DATAGRAM_BYTES_MAX as usize);
+
 /// Kernel buffers of the UDP socket. The usual default of 208 KiB holds fewer than 150 packets; the kernel clamps
 /// to net.core.rmem_max and wmem_max.
 const SOCKET_BUFFER_BYTES: usize = 4 * 1024 * 1024;

@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use futures_util::FutureExt;
-use http::header::{CONTENT_LENGTH, TRAILER, TRANSFER_ENCODING};
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response};
+use http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
+use http::{HeaderValue, Method, Request, Response};
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
@@ -16,12 +16,12 @@ use link::{BodyRecv, BodySend, BodyStream, ExchangeError, FrameRecv, SendHalf, s
 use protocol::body::BodyPart;
 use protocol::code::StreamCode;
 use protocol::codec::Extensions;
-use protocol::field::{BodyFraming, HeaderBlock, is_hop_by_hop};
+use protocol::field::{BodyFraming, HeaderBlock, is_hop_by_hop, trailer_lines};
 use protocol::head::{Failure, FailureKind, RequestFlags, RequestHead, ResponseHead, Sent, Timing};
 
 use super::pool::{LocalConnection, Pool};
 use super::response_gate::RawResponse;
-use super::tap::TapHandle;
+use super::tap::{RawRequest, TapHandle, Trailers};
 use crate::settings::{HostField, Route};
 
 /// Bytes of an answer gathered before its head is sent without waiting for the rest.
@@ -36,6 +36,8 @@ pub(crate) struct BrokeOff;
 pub(crate) struct RequestBody {
     state: BodyState,
     size: SizeHint,
+    // Where its trailers go; hyper would write only those that a field announced.
+    trailers: Option<Trailers>,
 }
 
 enum BodyState {
@@ -58,11 +60,12 @@ impl RequestBody {
             Some(bytes) => BodyState::Whole(bytes),
             None => BodyState::Coming(stream),
         };
-        Ok(Self { state, size })
+        let trailers = (framing == BodyFraming::Chunked).then(Trailers::default);
+        Ok(Self { state, size, trailers })
     }
 
     fn empty() -> Self {
-        Self { state: BodyState::Over, size: SizeHint::with_exact(0) }
+        Self { state: BodyState::Over, size: SizeHint::with_exact(0), trailers: None }
     }
 
     /// Whether all of it is here: then, and only then, a connection that failed unsent costs nothing.
@@ -79,11 +82,12 @@ impl Body for RequestBody {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BrokeOff>>> {
-        let stream = match &mut self.state {
+        let this = &mut *self;
+        let stream = match &mut this.state {
             BodyState::Over => return Poll::Ready(None),
             BodyState::Whole(bytes) => {
                 let bytes = std::mem::take(bytes);
-                self.state = BodyState::Over;
+                this.state = BodyState::Over;
                 return Poll::Ready((!bytes.is_empty()).then(|| Ok(Frame::data(bytes))));
             }
             BodyState::Coming(stream) => stream,
@@ -91,12 +95,15 @@ impl Body for RequestBody {
         let frame = match ready!(stream.poll_part(cx)) {
             Ok(Some(BodyPart::Data(data))) => return Poll::Ready(Some(Ok(Frame::data(data)))),
             Ok(Some(BodyPart::End(trailers))) => {
-                (!trailers.is_empty()).then(|| Ok(Frame::trailers(header_map(&trailers))))
+                if let Some(place) = &this.trailers {
+                    *place.lock().expect("trailers lock") = trailer_lines(&trailers);
+                }
+                None
             }
             Ok(None) => None,
             Err(_) => Some(Err(BrokeOff)),
         };
-        self.state = BodyState::Over;
+        this.state = BodyState::Over;
         Poll::Ready(frame)
     }
 
@@ -107,16 +114,6 @@ impl Body for RequestBody {
     fn size_hint(&self) -> SizeHint {
         self.size
     }
-}
-
-fn header_map(block: &HeaderBlock) -> HeaderMap {
-    let mut map = HeaderMap::with_capacity(block.len());
-    for (name, value) in block {
-        if let (Ok(name), Ok(value)) = (HeaderName::from_bytes(name), HeaderValue::from_bytes(value)) {
-            map.append(name, value);
-        }
-    }
-    map
 }
 
 /// The head as the app gets it, byte for byte: the sender's, with `Host` as the route wants it.
@@ -170,10 +167,6 @@ fn canonical(head: &RequestHead, body: RequestBody) -> Option<Request<RequestBod
         BodyFraming::Chunked => {
             headers.insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
         }
-    }
-    if let Some(trailer) = head.headers.find("trailer").and_then(|value| HeaderValue::from_bytes(value).ok())
-    {
-        headers.insert(TRAILER, trailer);
     }
     Some(request)
 }
@@ -274,7 +267,11 @@ impl Exchange<'_> {
                 },
             };
             timing.connect_us = micros(connecting.elapsed());
-            connection.tap.begin(app_head(self.head, self.route), self.head.method == "HEAD");
+            connection.tap.begin(RawRequest {
+                head: app_head(self.head, self.route),
+                is_head: self.head.method == "HEAD",
+                trailers: request.body().trailers.clone(),
+            });
             let asked = Instant::now();
             let answered = {
                 let response = connection.sender.try_send_request(request);

@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, ready};
 
 use bytes::{Buf, BytesMut};
+use link::Rewrite;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::response_gate::{self, GateError, RawResponse};
@@ -16,15 +17,26 @@ use super::response_gate::{self, GateError, RawResponse};
 /// Bytes read from the app at once while a head is awaited.
 const READ_BYTES: usize = 8 * 1024;
 
-/// A body this small goes out in the same write as its head.
-const JOIN_BYTES_MAX: usize = 16 * 1024;
-
 /// Interim responses kept per exchange.
 const INTERIM_MAX: usize = 8;
 
+/// Lines to put after a chunked request body, once they are known.
+pub(crate) type Trailers = Arc<Mutex<Vec<u8>>>;
+
+/// A request head to write in place of hyper's.
+#[derive(Debug)]
+pub(crate) struct RawRequest {
+    pub(crate) head: Vec<u8>,
+    /// It asks for a head only.
+    pub(crate) is_head: bool,
+    /// Present when its body is chunked.
+    pub(crate) trailers: Option<Trailers>,
+}
+
 #[derive(Debug, Default)]
 struct Shared {
-    request: Option<Vec<u8>>,
+    request: Option<RawRequest>,
+    trailers: Option<Trailers>,
     awaits_head: bool,
     is_head_request: bool,
     interim: Vec<RawResponse>,
@@ -43,9 +55,14 @@ impl TapHandle {
     }
 
     /// The head to write instead of hyper's next one.
-    pub(crate) fn begin(&self, request: Vec<u8>, is_head_request: bool) {
+    pub(crate) fn begin(&self, request: RawRequest) {
         let mut shared = self.shared();
-        *shared = Shared { request: Some(request), awaits_head: true, is_head_request, ..Shared::default() };
+        *shared = Shared {
+            is_head_request: request.is_head,
+            request: Some(request),
+            awaits_head: true,
+            ..Shared::default()
+        };
     }
 
     /// The real head of the response hyper just handed over.
@@ -77,7 +94,7 @@ pub(crate) struct TappedIo<IO> {
     inbox: BytesMut,
     scanned: usize,
     ready: BytesMut,
-    outbox: BytesMut,
+    rewrite: Rewrite,
 }
 
 impl<IO> TappedIo<IO> {
@@ -89,7 +106,7 @@ impl<IO> TappedIo<IO> {
             inbox: BytesMut::new(),
             scanned: 0,
             ready: BytesMut::new(),
-            outbox: BytesMut::new(),
+            rewrite: Rewrite::default(),
         };
         (tapped, handle)
     }
@@ -158,15 +175,13 @@ impl<IO: AsyncRead + Unpin> AsyncRead for TappedIo<IO> {
 
 impl<IO: AsyncWrite + Unpin> TappedIo<IO> {
     fn poll_outbox(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        while !self.outbox.is_empty() {
-            let written = ready!(Pin::new(&mut self.io).poll_write(cx, &self.outbox))?;
-            if written == 0 {
-                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+        self.rewrite.poll_outbox(|bytes| {
+            let written = Pin::new(&mut self.io).poll_write(cx, bytes);
+            if matches!(written, Poll::Ready(Ok(1..))) {
+                self.handle.shared().has_written = true;
             }
-            self.handle.shared().has_written = true;
-            self.outbox.advance(written);
-        }
-        Poll::Ready(Ok(()))
+            written
+        })
     }
 
     /// Puts the sender's head in place of hyper's, which starts `buf`. Gives the length of hyper's.
@@ -176,8 +191,18 @@ impl<IO: AsyncWrite + Unpin> TappedIo<IO> {
         let Some(end) = memchr::memmem::find(buf, b"\r\n\r\n") else {
             return Err(io::Error::new(io::ErrorKind::InvalidData, "a request head in pieces"));
         };
-        self.outbox.extend_from_slice(&request);
+        self.rewrite.begin(request.trailers.is_some()).extend_from_slice(&request.head);
+        shared.trailers = request.trailers;
         Ok(Some(end + 4))
+    }
+
+    fn take_trailers(&mut self) {
+        if let Some(trailers) = &self.handle.shared().trailers {
+            let lines = std::mem::take(&mut *trailers.lock().expect("trailers lock"));
+            if !lines.is_empty() {
+                self.rewrite.trail(lines);
+            }
+        }
     }
 }
 
@@ -194,19 +219,19 @@ impl<IO: AsyncWrite + Unpin> AsyncWrite for TappedIo<IO> {
         let this = &mut *self;
         ready!(this.poll_outbox(cx))?;
         let first = bufs.iter().find(|b| !b.is_empty()).map_or(&[][..], |b| &**b);
-        let Some(mut taken) = this.replace_head(first)? else {
-            return Pin::new(&mut this.io).poll_write_vectored(cx, bufs);
-        };
-        let rest = bufs.iter().map(|b| b.len()).sum::<usize>() - taken;
-        if rest <= JOIN_BYTES_MAX {
-            let mut skip = taken;
-            for buf in bufs {
-                let skipped = skip.min(buf.len());
-                skip -= skipped;
-                this.outbox.extend_from_slice(&buf[skipped..]);
+        let replaced = this.replace_head(first)?;
+        this.take_trailers();
+        let taken = match replaced {
+            _ if this.rewrite.wants_all() => this.rewrite.take(bufs, replaced.unwrap_or(0)),
+            Some(skip) => this.rewrite.take_small(bufs, skip),
+            None => {
+                let written = Pin::new(&mut this.io).poll_write_vectored(cx, bufs);
+                if let Poll::Ready(Ok(count)) = written {
+                    this.rewrite.went_past(bufs, count);
+                }
+                return written;
             }
-            taken += rest;
-        }
+        };
         // The bytes are ours now; what does not go out at once goes first next time.
         match this.poll_outbox(cx) {
             Poll::Ready(Err(error)) => Poll::Ready(Err(error)),

@@ -10,6 +10,7 @@ use link::{BodyRecv, BodyStream};
 use protocol::body::BodyPart;
 use protocol::field::{BodyFraming, HeaderBlock};
 
+use super::body::Piece;
 use super::recording::Recording;
 use crate::tunnel::registry::Claim;
 
@@ -84,31 +85,26 @@ fn header_map(block: &HeaderBlock) -> HeaderMap {
     map
 }
 
-impl Body for AnswerBody {
-    type Data = Bytes;
-    type Error = BrokeOff;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, BrokeOff>>> {
+impl AnswerBody {
+    /// The next piece; after trailers nothing follows.
+    pub fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Piece, BrokeOff>>> {
         let coming = match &mut self.state {
             State::Over => return Poll::Ready(None),
             State::Whole(bytes) => {
                 let bytes = std::mem::take(bytes);
                 self.state = State::Over;
-                return Poll::Ready((!bytes.is_empty()).then(|| Ok(Frame::data(bytes))));
+                return Poll::Ready((!bytes.is_empty()).then(|| Ok(Piece::Data(bytes))));
             }
             State::Coming(coming) => coming,
         };
-        let frame = match ready!(coming.stream.poll_part(cx)) {
+        let piece = match ready!(coming.stream.poll_part(cx)) {
             Ok(Some(BodyPart::Data(data))) => {
                 coming.recording.answer.see(&data);
-                return Poll::Ready(Some(Ok(Frame::data(data))));
+                return Poll::Ready(Some(Ok(Piece::Data(data))));
             }
             Ok(Some(BodyPart::End(trailers))) => {
                 coming.recording.answer.see_end();
-                (!trailers.is_empty()).then(|| Ok(Frame::trailers(header_map(&trailers))))
+                (!trailers.is_empty()).then(|| Ok(Piece::Trailers(trailers)))
             }
             Ok(None) => None,
             Err(error) => {
@@ -117,7 +113,22 @@ impl Body for AnswerBody {
             }
         };
         self.state = State::Over;
-        Poll::Ready(frame)
+        Poll::Ready(piece)
+    }
+}
+
+impl Body for AnswerBody {
+    type Data = Bytes;
+    type Error = BrokeOff;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BrokeOff>>> {
+        self.poll_piece(cx).map_ok(|piece| match piece {
+            Piece::Data(data) => Frame::data(data),
+            Piece::Trailers(trailers) => Frame::trailers(header_map(&trailers)),
+        })
     }
 
     fn is_end_stream(&self) -> bool {

@@ -12,11 +12,12 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::{Buf, BytesMut};
+use link::Rewrite;
+use protocol::chunks::{ChunkError, ChunkWalker};
 use protocol::field::BodyFraming;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep};
 
-use super::chunks::ChunkWalker;
 use super::gate::{self, Head, HeadLimits};
 use crate::refusal::Refusal;
 
@@ -25,9 +26,6 @@ const READ_BYTES: usize = 8 * 1024;
 
 /// Length of `HTTP/1.1`.
 const VERSION_BYTES: usize = 8;
-
-/// A body this small goes out in the same write as its head.
-const JOIN_BYTES_MAX: usize = 16 * 1024;
 
 /// After a refusal the rest of a request is read and thrown away, so that the answer is not lost to a reset: at most
 /// this many bytes (twice the largest body there is by default), for at most [`LINGER`]. Nothing of it is kept.
@@ -75,13 +73,17 @@ pub struct RawResponse {
     pub lines: Vec<u8>,
     /// Lower-case names in `lines` that hyper may say too (`content-length`, `date`, `transfer-encoding`).
     pub said: Vec<&'static str>,
+    /// Lines after the body, each with its end.
+    pub trailers: Vec<u8>,
 }
 
 #[derive(Debug, Default)]
 struct Shared {
     heads: VecDeque<Gated>,
     fault: Option<Refusal>,
-    response: Option<RawResponse>,
+    // Heads hyper was given and has not written yet: with requests in a row, and a sender that does not read, several.
+    responses: VecDeque<RawResponse>,
+    trailers: Option<Vec<u8>>,
     switched: Option<bool>,
     is_busy: bool,
 }
@@ -109,7 +111,16 @@ impl Gatekeeper {
 
     /// The head that hyper's next response head is to be replaced by.
     pub fn respond(&self, response: RawResponse) {
-        self.shared().response = Some(response);
+        self.shared().responses.push_back(response);
+    }
+
+    /// Lines to put after the body of the latest response, whose end hyper is about to write.
+    pub fn trail(&self, lines: Vec<u8>) {
+        let mut shared = self.shared();
+        match shared.responses.back_mut() {
+            Some(response) => response.trailers = lines,
+            None => shared.trailers = Some(lines),
+        }
     }
 
     /// The exchange under way is over; the keep-alive clock may start.
@@ -193,7 +204,7 @@ pub struct GatedIo<IO> {
     timer: Timer,
     patience: Patience,
     is_first: bool,
-    outbox: BytesMut,
+    rewrite: Rewrite,
     stalled: Option<Pin<Box<Sleep>>>,
     linger: Option<(Instant, usize)>,
 }
@@ -213,7 +224,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> GatedIo<IO> {
             timer: Timer::new(Instant::now() + limits.head_time),
             patience: Patience::default(),
             is_first: true,
-            outbox: BytesMut::new(),
+            rewrite: Rewrite::default(),
             stalled: None,
             linger: None,
         };
@@ -380,7 +391,10 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> GatedIo<IO> {
                 }
                 Poll::Ready(Ok(()))
             }
-            Err(refusal) => Poll::Ready(Err(self.break_body(refusal))),
+            Err(error) => Poll::Ready(Err(self.break_body(match error {
+                ChunkError::Malformed => Refusal::BadRequest("malformed chunked body"),
+                ChunkError::TrailersTooLong => Refusal::HeaderTooLarge,
+            }))),
         }
     }
 
@@ -461,8 +475,11 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> AsyncRead for GatedIo<IO> {
     }
 }
 
-/// Puts the app's head in place of hyper's: its lines, and of hyper's only those it does not say itself.
-fn rewrite(head: &[u8], response: &RawResponse, out: &mut BytesMut) {
+/// The app's head in place of hyper's: its lines, and of hyper's only those it does not say itself. Says whether hyper
+/// will write chunks.
+fn real_head(head: &[u8], response: &RawResponse) -> (Vec<u8>, bool) {
+    let mut out = Vec::with_capacity(response.lines.len() + head.len());
+    let mut is_chunked = false;
     // hyper knows which version the sender speaks.
     out.extend_from_slice(&head[..VERSION_BYTES]);
     out.extend_from_slice(&response.lines);
@@ -470,12 +487,14 @@ fn rewrite(head: &[u8], response: &RawResponse, out: &mut BytesMut) {
     for line in lines.by_ref().map_while(|line| line.strip_suffix(b"\r")).take_while(|line| !line.is_empty())
     {
         let name = &line[..memchr::memchr(b':', line).unwrap_or(line.len())];
+        is_chunked |= name.eq_ignore_ascii_case(b"transfer-encoding");
         if !response.said.iter().any(|said| name.eq_ignore_ascii_case(said.as_bytes())) {
             out.extend_from_slice(line);
             out.extend_from_slice(b"\r\n");
         }
     }
     out.extend_from_slice(b"\r\n");
+    (out, is_chunked)
 }
 
 impl<IO: AsyncRead + AsyncWrite + Unpin> GatedIo<IO> {
@@ -492,21 +511,21 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> GatedIo<IO> {
     }
 
     fn poll_outbox(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        while !self.outbox.is_empty() {
-            let written = Pin::new(&mut self.io).poll_write(cx, &self.outbox);
-            let written = ready!(self.bound_wait(cx, written))?;
-            if written == 0 {
-                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+        let written = self.rewrite.poll_outbox(|bytes| {
+            let written = Pin::new(&mut self.io).poll_write(cx, bytes);
+            if written.is_ready() {
+                self.stalled = None;
             }
-            self.outbox.advance(written);
-        }
-        Poll::Ready(Ok(()))
+            written
+        });
+        if written.is_pending() { self.bound_wait(cx, Poll::Pending) } else { written }
     }
 
-    /// Looks for the head that is to be replaced. Gives how many bytes of `buf` are dealt with, if it is in there.
-    fn replace_head(&mut self, buf: &[u8]) -> io::Result<Option<usize>> {
+    /// Looks for the head that is to be replaced. Gives how many bytes of `buf` are dealt with, if it is in there, and
+    /// whether another one may follow.
+    fn replace_head(&mut self, buf: &[u8]) -> io::Result<Option<(usize, bool)>> {
         let mut shared = self.keeper.shared();
-        let Some(response) = &shared.response else { return Ok(None) };
+        let Some(response) = shared.responses.front() else { return Ok(None) };
         let Some(at) = memchr::memmem::find(buf, response.marker.as_bytes()) else { return Ok(None) };
         // `HTTP/1.x SSS ` stands before it.
         let start = at.saturating_sub(VERSION_BYTES + 5);
@@ -514,10 +533,12 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> GatedIo<IO> {
             return Err(io::Error::new(io::ErrorKind::InvalidData, "a response head in pieces"));
         };
         let end = start + end + 4;
-        self.outbox.extend_from_slice(&buf[..start]);
-        rewrite(&buf[start..end], response, &mut self.outbox);
-        shared.response = None;
-        Ok(Some(end))
+        // What is left of the message before this one.
+        self.rewrite.take(&[io::IoSlice::new(&buf[..start])], 0);
+        let (head, is_chunked) = real_head(&buf[start..end], response);
+        self.rewrite.begin(is_chunked).extend_from_slice(&head);
+        shared.trailers = shared.responses.pop_front().map(|response| response.trailers);
+        Ok(Some((end, !shared.responses.is_empty())))
     }
 }
 
@@ -534,20 +555,23 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> AsyncWrite for GatedIo<IO> {
         let this = &mut *self;
         ready!(this.poll_outbox(cx))?;
         let first = bufs.iter().find(|b| !b.is_empty()).map_or(&[][..], |b| &**b);
-        let Some(mut taken) = this.replace_head(first)? else {
-            let written = Pin::new(&mut this.io).poll_write_vectored(cx, bufs);
-            return this.bound_wait(cx, written);
-        };
-        let rest: usize = bufs.iter().map(|b| b.len()).sum::<usize>() - taken;
-        if rest <= JOIN_BYTES_MAX {
-            let mut skip = taken;
-            for buf in bufs {
-                let skipped = skip.min(buf.len());
-                skip -= skipped;
-                this.outbox.extend_from_slice(&buf[skipped..]);
-            }
-            taken += rest;
+        let replaced = this.replace_head(first)?;
+        if let Some(lines) = this.keeper.shared().trailers.take() {
+            this.rewrite.trail(lines);
         }
+        let taken = match replaced {
+            Some((skip, true)) => skip,
+            Some((skip, false)) if !this.rewrite.wants_all() => this.rewrite.take_small(bufs, skip),
+            Some((skip, false)) => this.rewrite.take(bufs, skip),
+            None if this.rewrite.wants_all() => this.rewrite.take(bufs, 0),
+            None => {
+                let written = Pin::new(&mut this.io).poll_write_vectored(cx, bufs);
+                if let Poll::Ready(Ok(count)) = written {
+                    this.rewrite.went_past(bufs, count);
+                }
+                return this.bound_wait(cx, written);
+            }
+        };
         // The bytes are ours now; what does not go out at once goes first next time.
         match this.poll_outbox(cx) {
             Poll::Ready(Err(error)) => Poll::Ready(Err(error)),

@@ -2,19 +2,20 @@
 
 use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
-use http::header::{CONTENT_LENGTH, TRAILER};
+use http::header::CONTENT_LENGTH;
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
 use http_body::{Body, Frame, SizeHint};
 use hyper::ext::ReasonPhrase;
-use protocol::field::{BodyFraming, HeaderBlock, is_hop_by_hop, is_ours};
+use protocol::field::{BodyFraming, HeaderBlock, is_hop_by_hop, is_ours, trailer_lines};
 use protocol::head::ResponseHead;
 use protocol::id::EventId;
 
 use super::gated::{Gatekeeper, RawResponse};
 use crate::delivery::answer::{AnswerBody, BrokeOff};
+use crate::delivery::body::Piece;
 use crate::refusal::Refusal;
 
 /// Where error codes are explained.
@@ -132,9 +133,6 @@ impl Outgoing {
                 insert(&mut framing, &CONTENT_LENGTH, value);
             } else if name.eq_ignore_ascii_case(b"date") {
                 said.push("date");
-            } else if name.eq_ignore_ascii_case(b"trailer") {
-                said.push("trailer");
-                insert(&mut framing, &TRAILER, value);
             } else if self.status == 101 && name.eq_ignore_ascii_case(b"connection") {
                 said.push("connection");
             } else if self.status == 101 && name.eq_ignore_ascii_case(b"upgrade") {
@@ -157,7 +155,7 @@ impl Outgoing {
         if let Ok(phrase) = ReasonPhrase::try_from(marker.as_bytes()) {
             response.extensions_mut().insert(phrase);
         }
-        keeper.respond(RawResponse { marker, lines, said });
+        keeper.respond(RawResponse { marker, lines, said, trailers: Vec::new() });
         response
     }
 
@@ -214,7 +212,17 @@ impl Body for GatedBody {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BrokeOff>>> {
-        Pin::new(&mut self.inner).poll_frame(cx)
+        let piece = match ready!(self.inner.poll_piece(cx)) {
+            Some(Ok(Piece::Trailers(trailers))) => {
+                // hyper writes trailers only where a field announced them; the gate puts them in.
+                self.keeper.trail(trailer_lines(&trailers));
+                return Poll::Ready(None);
+            }
+            Some(Ok(Piece::Data(data))) => Some(Ok(Frame::data(data))),
+            Some(Err(error)) => Some(Err(error)),
+            None => None,
+        };
+        Poll::Ready(piece)
     }
 
     fn is_end_stream(&self) -> bool {

@@ -1,6 +1,6 @@
-//! Follows a chunked body to its end, and stops at the first byte that parsers could read differently.
+//! Follows a chunked HTTP/1 body to its end, and stops at the first byte that parsers could read differently.
 
-use crate::refusal::Refusal;
+use crate::limits::TRAILER_BYTES_MAX;
 
 /// Digits of a chunk size. Sixteen hold any length there is.
 const SIZE_DIGITS_MAX: u8 = 16;
@@ -8,8 +8,16 @@ const SIZE_DIGITS_MAX: u8 = 16;
 /// Bytes of all chunk extensions of one body. Nobody uses them; a stranger may flood with them.
 const EXTENSION_BYTES_MAX: usize = 4 * 1024;
 
-/// Bytes of the trailer section.
-const TRAILER_BYTES_MAX: usize = protocol::limits::TRAILER_BYTES_MAX;
+/// A chunked body that cannot be followed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum ChunkError {
+    /// At the first doubt.
+    #[error("malformed chunked body")]
+    Malformed,
+    /// Its trailers are longer than 8 KiB.
+    #[error("trailers of more than {TRAILER_BYTES_MAX} bytes")]
+    TrailersTooLong,
+}
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum At {
@@ -47,13 +55,31 @@ impl ChunkWalker {
         self.at == At::Done
     }
 
+    /// Whether the last chunk was walked over, and trailers or the empty line that ends the body come next.
+    #[must_use]
+    pub fn is_at_trailers(&self) -> bool {
+        self.at == At::TrailerStart
+    }
+
     /// Walks over `bytes`; gives how many belong to the body.
     ///
     /// # Errors
-    /// [`Refusal::BadRequest`] at the first doubt.
-    pub fn walk(&mut self, bytes: &[u8]) -> Result<usize, Refusal> {
+    /// When this is no chunked body, or its trailers are too long.
+    pub fn walk(&mut self, bytes: &[u8]) -> Result<usize, ChunkError> {
+        self.walk_until(bytes, Self::is_done)
+    }
+
+    /// Walks over `bytes`, but not past where trailers start; gives how many were walked over.
+    ///
+    /// # Errors
+    /// When this is no chunked body.
+    pub fn walk_to_trailers(&mut self, bytes: &[u8]) -> Result<usize, ChunkError> {
+        self.walk_until(bytes, |walker| walker.is_at_trailers() || walker.is_done())
+    }
+
+    fn walk_until(&mut self, bytes: &[u8], is_far_enough: fn(&Self) -> bool) -> Result<usize, ChunkError> {
         let mut used = 0;
-        while used < bytes.len() && !self.is_done() {
+        while used < bytes.len() && !is_far_enough(self) {
             if let At::Data { left } = self.at {
                 let step = usize::try_from(left).unwrap_or(usize::MAX).min(bytes.len() - used);
                 used += step;
@@ -67,8 +93,8 @@ impl ChunkWalker {
         Ok(used)
     }
 
-    fn step(&mut self, byte: u8) -> Result<At, Refusal> {
-        let bad = Refusal::BadRequest("malformed chunked body");
+    fn step(&mut self, byte: u8) -> Result<At, ChunkError> {
+        let bad = ChunkError::Malformed;
         Ok(match (self.at, byte) {
             (At::Size { digits, size }, b'0'..=b'9' | b'a'..=b'f' | b'A'..=b'F')
                 if digits < SIZE_DIGITS_MAX =>
@@ -99,7 +125,7 @@ impl ChunkWalker {
             (At::TrailerStart | At::TrailerLine, b'\t' | b' '..=b'~' | 0x80..) => {
                 self.trailer_bytes += 1;
                 if self.trailer_bytes > TRAILER_BYTES_MAX {
-                    return Err(Refusal::HeaderTooLarge);
+                    return Err(ChunkError::TrailersTooLong);
                 }
                 At::TrailerLine
             }
@@ -115,7 +141,7 @@ impl ChunkWalker {
 mod tests {
     use super::*;
 
-    fn walk(text: &[u8], step: usize) -> Result<(usize, bool), Refusal> {
+    fn walk(text: &[u8], step: usize) -> Result<(usize, bool), ChunkError> {
         let mut walker = ChunkWalker::default();
         let mut used = 0;
         for piece in text.chunks(step) {
@@ -170,6 +196,6 @@ mod tests {
         let long = [b"5;".to_vec(), vec![b'e'; 5000]].concat();
         assert!(walk(&long, 100).is_err(), "extension flood");
         let long = [b"0\r\nX: ".to_vec(), vec![b'v'; 9000]].concat();
-        assert_eq!(walk(&long, 100), Err(Refusal::HeaderTooLarge), "trailer flood");
+        assert_eq!(walk(&long, 100), Err(ChunkError::TrailersTooLong), "trailer flood");
     }
 }
