@@ -7,6 +7,7 @@
 
 mod fidelity;
 mod hostile;
+mod http2;
 mod main_job;
 mod programs;
 mod public_tls;

@@ -40,6 +40,12 @@ pub struct AnswerBody {
 }
 
 impl AnswerBody {
+    /// Whether all that is to come is here.
+    #[must_use]
+    pub fn is_here(&self) -> bool {
+        !matches!(self.state, State::Coming(_))
+    }
+
     /// A body the relay wrote itself.
     #[must_use]
     pub fn own(bytes: Bytes) -> Self {

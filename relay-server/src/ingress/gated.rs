@@ -19,6 +19,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep};
 
 use super::gate::{self, Head, HeadLimits};
+use super::pace::{Pace, Verdict};
 use crate::refusal::Refusal;
 
 /// Bytes read from a socket at once while a head is awaited.
@@ -183,14 +184,6 @@ impl Timer {
     }
 }
 
-/// How long a body was waited for, and what came of it.
-#[derive(Debug, Default)]
-struct Patience {
-    waited: Duration,
-    bytes: u64,
-    since: Option<Instant>,
-}
-
 /// A gated HTTP/1 connection.
 #[derive(Debug)]
 pub struct GatedIo<IO> {
@@ -202,7 +195,9 @@ pub struct GatedIo<IO> {
     scanned: usize,
     ready: BytesMut,
     timer: Timer,
-    patience: Patience,
+    pace: Pace,
+    // Since when the next request is awaited.
+    idle_since: Option<Instant>,
     is_first: bool,
     rewrite: Rewrite,
     stalled: Option<Pin<Box<Sleep>>>,
@@ -222,7 +217,8 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> GatedIo<IO> {
             scanned: 0,
             ready: BytesMut::new(),
             timer: Timer::new(Instant::now() + limits.head_time),
-            patience: Patience::default(),
+            pace: Pace::default(),
+            idle_since: None,
             is_first: true,
             rewrite: Rewrite::default(),
             stalled: None,
@@ -264,7 +260,8 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> GatedIo<IO> {
                 let may_switch =
                     head.upgrade.as_deref() == Some("websocket") && head.framing == BodyFraming::None;
                 self.ready.extend_from_slice(&gate::canonical(&head, may_switch));
-                self.patience = Patience::default();
+                self.pace = Pace::default();
+                self.idle_since = None;
                 self.phase = match head.framing {
                     _ if may_switch => Phase::MaySwitch,
                     BodyFraming::None | BodyFraming::Length(0) => Phase::Idle,
@@ -291,15 +288,12 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> GatedIo<IO> {
             Phase::Idle if self.keeper.shared().is_busy => return Poll::Pending,
             Phase::Idle => {
                 let wait = if self.is_first { self.limits.first_byte } else { self.limits.keep_alive };
-                if self.patience.since.is_none() {
-                    self.patience.since = Some(now);
+                if self.idle_since.is_none() {
+                    self.idle_since = Some(now);
                     self.timer.set(now + wait);
                 }
             }
-            Phase::Length(_) | Phase::Chunks(_) if self.patience.since.is_none() => {
-                self.patience.since = Some(now);
-                self.timer.set(now + self.limits.body_idle.min(self.limits.first_byte));
-            }
+            Phase::Length(_) | Phase::Chunks(_) => return self.judge_body(cx),
             _ => {}
         }
         ready!(self.timer.poll(cx));
@@ -308,36 +302,29 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> GatedIo<IO> {
                 self.refuse(Refusal::TooSlow);
                 Poll::Ready(Ok(()))
             }
-            Phase::Length(_) | Phase::Chunks(_) => self.judge_body(cx),
             Phase::Idle => {
                 self.phase = Phase::Refused;
                 Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
             }
-            Phase::MaySwitch | Phase::Switched | Phase::Refused => Poll::Pending,
+            _ => Poll::Pending,
         }
     }
 
     fn judge_body(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let now = Instant::now();
-        let Some(since) = self.patience.since else { return Poll::Pending };
-        let (idle, waited) = (now - since, self.patience.waited + (now - since));
-        let is_dripping = waited >= self.limits.first_byte
-            && self.patience.bytes < self.limits.body_rate_min.saturating_mul(waited.as_secs());
-        if idle >= self.limits.body_idle || is_dripping || waited >= self.limits.body_total {
-            return Poll::Ready(Err(self.break_body(Refusal::TooSlow)));
+        loop {
+            match self.pace.wait(Instant::now(), &self.limits) {
+                Verdict::TooSlow => return Poll::Ready(Err(self.break_body(Refusal::TooSlow))),
+                Verdict::WaitUntil(next) => self.timer.set(next),
+            }
+            ready!(self.timer.poll(cx));
         }
-        self.timer.set(now + (self.limits.body_idle - idle).min(Duration::from_secs(1)));
-        // The new deadline lies ahead: this registers the wake-up.
-        let _ = self.timer.poll(cx);
-        Poll::Pending
     }
 
     fn note_body(&mut self, bytes: usize) {
-        if let Some(since) = self.patience.since.take() {
-            self.patience.waited += since.elapsed();
-            self.timer.set(Instant::now() + self.limits.keep_alive);
+        let now = Instant::now();
+        if self.pace.came(now, bytes) {
+            self.timer.set(now + self.limits.keep_alive);
         }
-        self.patience.bytes += bytes as u64;
     }
 
     fn poll_length(
@@ -455,7 +442,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> AsyncRead for GatedIo<IO> {
                 Phase::Chunks(_) => this.poll_chunks(cx, buf),
                 Phase::Idle | Phase::Head => {
                     if this.inbox.len() > this.scanned {
-                        this.patience.since = None;
+                        this.idle_since = None;
                         this.try_head();
                         continue;
                     }

@@ -22,6 +22,7 @@ use super::frame_budget::BudgetedIo;
 use super::gate::Head;
 use super::gated::{GateLimits, Gated, GatedIo, Gatekeeper};
 use super::h2;
+use super::read_watch::ReadWatch;
 use super::reply::{GatedBody, Outgoing};
 use super::request_body::IncomingBody;
 use super::route::{Peer, Router, order};
@@ -249,20 +250,21 @@ impl Ingress {
         outgoing.into_h1(keeper)
     }
 
-    async fn answer_h2(&self, request: Request<Incoming>, peer: Peer) -> Response<AnswerBody> {
+    async fn answer_h2(&self, request: Request<Incoming>, peer: Peer) -> Response<ReadWatch> {
         let received = Instant::now();
         let (parts, body) = request.into_parts();
         let has_body = !http_body::Body::is_end_stream(&body);
-        let body = IncomingBody::of_stream(body, self.limits.body_idle, self.tasks.clone());
+        let body = IncomingBody::of_stream(body, self.limits, self.tasks.clone());
         let head = match h2::head_of(&parts, has_body, &self.limits.head) {
             Ok(head) => head,
             Err(refusal) => {
                 self.live.recorder.metrics.refused(refusal.code());
-                return Outgoing::of_relay(refusal, None).into_h2();
+                return Outgoing::of_relay(refusal, None).into_h2(self.limits.write_idle, &self.tasks);
             }
         };
         let body_of = |bytes_max| body.limited(bytes_max);
-        self.answer(&head, peer, received, body_of).await.0.into_h2()
+        let (outgoing, _) = self.answer(&head, peer, received, body_of).await;
+        outgoing.into_h2(self.limits.write_idle, &self.tasks)
     }
 
     async fn answer(

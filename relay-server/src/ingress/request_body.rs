@@ -11,7 +11,8 @@ use hyper::body::Incoming;
 use link::Tasks;
 use tokio::time::{Instant, Sleep};
 
-use super::gated::Gatekeeper;
+use super::gated::{GateLimits, Gatekeeper};
+use super::pace::{Pace, Verdict};
 use crate::delivery::body::BodyFault;
 use crate::refusal::Refusal;
 
@@ -23,8 +24,29 @@ pub struct IncomingBody {
     left: u64,
     // HTTP/1 connections have a gate that keeps the time and knows what went wrong; HTTP/2 streams do not.
     keeper: Option<Gatekeeper>,
-    idle: Option<(Duration, Pin<Box<Sleep>>)>,
+    clock: Option<Box<Clock>>,
     linger: Option<Tasks>,
+}
+
+/// Keeps the time of an HTTP/2 body.
+#[derive(Debug)]
+struct Clock {
+    limits: GateLimits,
+    pace: Pace,
+    sleep: Pin<Box<Sleep>>,
+}
+
+impl Clock {
+    /// Called while nothing is here; ready when it took too long.
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        loop {
+            match self.pace.wait(Instant::now(), &self.limits) {
+                Verdict::TooSlow => return Poll::Ready(()),
+                Verdict::WaitUntil(next) => self.sleep.as_mut().reset(next),
+            }
+            ready!(self.sleep.as_mut().poll(cx));
+        }
+    }
 }
 
 /// After an early answer the rest of an HTTP/2 body is read and thrown away for this long and this far. Ending the stream
@@ -61,14 +83,15 @@ impl IncomingBody {
     /// A body behind the gate.
     #[must_use]
     pub fn gated(inner: Incoming, bytes_max: u64, keeper: Gatekeeper) -> Self {
-        Self { inner: Some(inner), left: bytes_max, keeper: Some(keeper), idle: None, linger: None }
+        Self { inner: Some(inner), left: bytes_max, keeper: Some(keeper), clock: None, linger: None }
     }
 
-    /// A body of an HTTP/2 stream, which may pause for `idle_max`.
+    /// A body of an HTTP/2 stream, which must keep the pace that `limits` ask for.
     #[must_use]
-    pub fn of_stream(inner: Incoming, idle_max: Duration, tasks: Tasks) -> Self {
-        let idle = Some((idle_max, Box::pin(tokio::time::sleep(idle_max))));
-        Self { inner: Some(inner), left: u64::MAX, keeper: None, idle, linger: Some(tasks) }
+    pub fn of_stream(inner: Incoming, limits: GateLimits, tasks: Tasks) -> Self {
+        let sleep = Box::pin(tokio::time::sleep(limits.body_idle));
+        let clock = Some(Box::new(Clock { limits, pace: Pace::default(), sleep }));
+        Self { inner: Some(inner), left: u64::MAX, keeper: None, clock, linger: Some(tasks) }
     }
 
     /// The same, of at most `bytes_max`.
@@ -97,20 +120,20 @@ impl Body for IncomingBody {
         let polled = match Pin::new(inner).poll_frame(cx) {
             Poll::Ready(polled) => polled,
             Poll::Pending => {
-                let Some((_, sleep)) = &mut this.idle else { return Poll::Pending };
-                ready!(sleep.as_mut().poll(cx));
+                let Some(clock) = &mut this.clock else { return Poll::Pending };
+                ready!(clock.poll(cx));
                 return Poll::Ready(Some(Err(BodyFault::Refused(Refusal::TooSlow))));
             }
         };
-        if let Some((idle_max, sleep)) = &mut this.idle {
-            sleep.as_mut().reset(Instant::now() + *idle_max);
-        }
         let frame = match polled {
             None => return Poll::Ready(None),
             Some(Err(_)) => return Poll::Ready(Some(Err(this.fault()))),
             Some(Ok(frame)) => frame,
         };
         if let Some(data) = frame.data_ref() {
+            if let Some(clock) = &mut this.clock {
+                clock.pace.came(Instant::now(), data.len());
+            }
             match this.left.checked_sub(data.len() as u64) {
                 Some(left) => this.left = left,
                 None => return Poll::Ready(Some(Err(BodyFault::Refused(Refusal::BodyTooLarge)))),
