@@ -69,6 +69,7 @@ async fn limits_of_a_head_have_their_own_status() {
     for (request, status) in cases {
         let answer = world.exchange(request.as_bytes()).await;
         assert_eq!(answer.status, status, "{}", &request[..40]);
+        assert_eq!(!answer.values("allow").is_empty(), status == 405, "{}", answer.head);
     }
 }
 

@@ -50,7 +50,9 @@ async fn rules_of_a_source_refuse_at_the_door() {
     world.source("near", rules(|r| r.networks = vec!["127.0.0.0/8".parse().expect("a network")])).await;
     world.source("paused", rules(|r| r.paused = true)).await;
     world.source("small", rules(|r| r.body_bytes_max = Some(10))).await;
-    is_refusal(&world.exchange(b"GET /h/posts HTTP/1.1\r\nHost: a\r\n\r\n").await, 405, "method_refused");
+    let only_posts = world.exchange(b"GET /h/posts HTTP/1.1\r\nHost: a\r\n\r\n").await;
+    is_refusal(&only_posts, 405, "method_refused");
+    assert_eq!(only_posts.value("allow"), "POST");
     is_refusal(&world.post("far", b"").await, 403, "network_refused");
     is_refusal(&world.post("near", b"").await, 503, "agent_away");
     is_refusal(&world.post("paused", b"").await, 503, "source_paused");

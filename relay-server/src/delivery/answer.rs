@@ -6,7 +6,7 @@ use std::task::{Context, Poll, ready};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use http_body::{Body, Frame, SizeHint};
-use link::{BodyRecv, BodyStream};
+use link::BodyStream;
 use protocol::body::BodyPart;
 use protocol::field::{BodyFraming, HeaderBlock};
 
@@ -54,30 +54,27 @@ impl AnswerBody {
     }
 
     /// The app's body. When all of it is here already, the exchange is over now.
-    ///
-    /// # Errors
-    /// When the bytes that are here are no such body.
+    #[must_use]
     pub fn of_app(
-        recv: BodyRecv,
+        mut stream: BodyStream,
         framing: BodyFraming,
         claim: Claim,
         mut recording: Recording,
-    ) -> Result<Self, BrokeOff> {
+    ) -> Self {
         let size = match framing {
             BodyFraming::None => SizeHint::with_exact(0),
             BodyFraming::Length(n) => SizeHint::with_exact(n),
             BodyFraming::Chunked => SizeHint::default(),
         };
-        let mut stream = BodyStream::new(recv).map_err(|_| BrokeOff)?;
         if let Some(bytes) = stream.whole() {
             recording.answer.see(&bytes);
             recording.answer.see_end();
             // An empty chunked body is still sent chunked: hyper writes no end for one that is over from the start.
             let is_over = bytes.is_empty() && framing != BodyFraming::Chunked;
-            return Ok(Self { state: if is_over { State::Over } else { State::Whole(bytes) }, size });
+            return Self { state: if is_over { State::Over } else { State::Whole(bytes) }, size };
         }
         let coming = Coming { stream, _claim: claim, recording };
-        Ok(Self { state: State::Coming(Box::new(coming)), size })
+        Self { state: State::Coming(Box::new(coming)), size }
     }
 }
 

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
-use link::{BodySend, ExchangeError, FrameRecv, SendHalf, StreamError};
+use link::{BodySend, BodyStream, ExchangeError, FrameRecv, SendHalf, StreamError};
 use protocol::code::StreamCode;
 use protocol::codec::Extensions;
 use protocol::field::{BodyFraming, HeaderBlock};
@@ -289,21 +289,22 @@ impl Live {
             }
         };
         let mut recording = recording;
-        recording.answered(&head);
         if head.status == 101 {
             let Some(send) = upgrade_half else {
                 // Nobody asked to switch: an app that does so anyway is not understood.
                 return Err((over(Refusal::AppBroke, Outcome::SentNoAnswer("unasked_switch")), recording));
             };
+            recording.answered(&head);
             let recv = frames.into_body(BodyFraming::Chunked);
             return Ok(Reply::Switched(head, Box::new(Switched { send, recv, claim, recording })));
         }
         drop(upgrade_half);
-        match AnswerBody::of_app(frames.into_body(head.body), head.body, claim, recording) {
-            Ok(body) => Ok(Reply::Answer(head, body)),
-            // The record is gone with the body; the sender still gets an answer.
-            Err(_) => Ok(Reply::Refused(Refusal::AppBroke)),
-        }
+        let Ok(stream) = BodyStream::new(frames.into_body(head.body)) else {
+            return Err((over(Refusal::AppBroke, Outcome::SentNoAnswer("answer_broke")), recording));
+        };
+        recording.answered(&head);
+        let body = AnswerBody::of_app(stream, head.body, claim, recording);
+        Ok(Reply::Answer(head, body))
     }
 }
 

@@ -32,6 +32,7 @@ use crate::delivery::upgrade;
 use crate::refusal::Refusal;
 use crate::store::Store;
 use link::Tasks;
+use protocol::id::EventId;
 
 /// What every HTTP/2 connection starts with; three bytes tell it from any HTTP/1 method in use.
 const H2_PREFACE_START: &[u8] = b"PRI";
@@ -123,12 +124,13 @@ impl Ingress {
             let Some(per_ip_place) = per_ip.enter(ip, max) else { continue };
             let this = Arc::clone(&self);
             let tls = tls.clone();
-            self.tasks.spawn(async move {
+            // Boxed: the future of a connection is large, and would be copied several times on its way into the runtime.
+            self.tasks.spawn(Box::pin(async move {
                 if let Err(error) = this.serve(stream, remote, tls).await {
                     tracing::debug!(%error, %remote, "connection ended");
                 }
                 drop((place, per_ip_place));
-            });
+            }));
         }
     }
 
@@ -233,8 +235,7 @@ impl Ingress {
         let head = match keeper.next_head() {
             Gated::Head(head) => head,
             Gated::Refused(refusal) => {
-                self.live.recorder.metrics.refused(refusal.code());
-                return Outgoing::of_relay(refusal, None).into_h1(keeper);
+                return self.refused(refusal, None, &[]).into_h1(keeper);
             }
         };
         let may_switch = head.upgrade.is_some();
@@ -258,13 +259,20 @@ impl Ingress {
         let head = match h2::head_of(&parts, has_body, &self.limits.head) {
             Ok(head) => head,
             Err(refusal) => {
-                self.live.recorder.metrics.refused(refusal.code());
-                return Outgoing::of_relay(refusal, None).into_h2(self.limits.write_idle, &self.tasks);
+                let outgoing = self.refused(refusal, None, &[]);
+                return outgoing.into_h2(self.limits.write_idle, &self.tasks);
             }
         };
         let body_of = |bytes_max| body.limited(bytes_max);
         let (outgoing, _) = self.answer(&head, peer, received, body_of).await;
         outgoing.into_h2(self.limits.write_idle, &self.tasks)
+    }
+
+    /// The relay's own no, counted. `methods` are those the source takes.
+    fn refused(&self, refusal: Refusal, event: Option<EventId>, methods: &[String]) -> Outgoing {
+        self.live.recorder.metrics.refused(refusal.code());
+        let outgoing = Outgoing::of_relay(refusal, event);
+        if refusal == Refusal::MethodRefused { outgoing.allowing(methods) } else { outgoing }
     }
 
     async fn answer(
@@ -277,10 +285,7 @@ impl Ingress {
         if head.target == b"*" {
             return (Outgoing::no_content(), None);
         }
-        let refused = |refusal: Refusal, event| {
-            self.live.recorder.metrics.refused(refusal.code());
-            (Outgoing::of_relay(refusal, event), None)
-        };
+        let refused = |refusal, event| (self.refused(refusal, event, &[]), None);
         if self.tasks.is_draining() {
             return refused(Refusal::Draining, None);
         }
@@ -291,7 +296,7 @@ impl Ingress {
         let body_bytes_max = source.rules.body_bytes_max.unwrap_or(u64::MAX).min(self.limits.body_bytes_max);
         let flight = match self.router.check(&source, head, peer, body_bytes_max) {
             Ok(flight) => flight,
-            Err(refusal) => return refused(refusal, None),
+            Err(refusal) => return (self.refused(refusal, None, &source.rules.methods), None),
         };
         let event = self.store.next_event_id();
         let order = match order(head, source, mount, peer, event, received) {

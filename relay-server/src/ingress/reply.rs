@@ -24,6 +24,9 @@ use crate::refusal::Refusal;
 /// Where error codes are explained.
 const DOC: &str = "docs/errors.md";
 
+/// Methods any source takes by default: all but CONNECT and TRACE, which no relay should pass on.
+const METHODS: &str = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS";
+
 /// A response of either kind, before it is written for a protocol version.
 pub struct Outgoing {
     /// Status.
@@ -100,6 +103,14 @@ impl Outgoing {
             body: AnswerBody::own(Bytes::from(text)),
             closes: refusal.closes(),
         }
+    }
+
+    /// Says which methods are taken (RFC 9110 section 15.5.6 asks for it with 405); `methods` empty means any.
+    #[must_use]
+    pub fn allowing(mut self, methods: &[String]) -> Self {
+        let listed = if methods.is_empty() { METHODS.to_owned() } else { methods.join(", ") };
+        push(&mut self.headers, "Allow", &listed);
+        self
     }
 
     /// 204 to `OPTIONS *`, which is about the server and no source.
