@@ -23,6 +23,9 @@ pub use listen::{Knock, Listener, ListenerSettings};
 /// Most bytes taken from a stream at once.
 const READ_BYTES_MAX: usize = 256 * 1024;
 
+/// How long the other side may take nothing of what is sent. Twice what a reader behind it is given.
+const STALL_MAX: Duration = Duration::from_secs(60);
+
 /// One connection between an agent and a server. Cheap to clone; the connection lives while a clone does.
 #[derive(Debug, Clone)]
 pub struct Link {
@@ -80,6 +83,9 @@ pub enum StreamError {
     /// The whole link is gone.
     #[error("the link is gone: {0}")]
     Link(#[from] Closed),
+    /// The other side keeps the link up and takes nothing of the stream.
+    #[error("the other side took nothing for {STALL_MAX:?}")]
+    Stalled,
     /// No stream could be opened in time: the other side allows no more at once.
     #[error("no stream to be had in time")]
     NoStream,
@@ -186,9 +192,15 @@ impl SendHalf {
     /// Writes all pieces, in one go where there is room. Not safe to cancel.
     ///
     /// # Errors
-    /// When the other side gave the stream up, or the link is gone.
+    /// When the other side gave the stream up or takes nothing more, or the link is gone.
     pub async fn write_all(&mut self, pieces: &mut [Bytes]) -> Result<(), StreamError> {
-        Ok(self.stream.write_all_chunks(pieces).await?)
+        let mut rest = pieces;
+        while !rest.is_empty() {
+            let writing = tokio::time::timeout(STALL_MAX, self.stream.write_chunks(rest));
+            let written = writing.await.map_err(|_| StreamError::Stalled)??;
+            rest = &mut rest[written.chunks..];
+        }
+        Ok(())
     }
 
     /// Ends the stream.
@@ -251,7 +263,8 @@ impl RecvHalf {
         let _ = self.read_now();
     }
 
-    /// Bytes that are here already. The stream's end, or what broke it, is told by the next read that waits.
+    /// Bytes that are here already. Past them the next read tells the stream's end, also where it was broken off: too
+    /// early for any body.
     pub(crate) fn read_now(&mut self) -> Option<Bytes> {
         if self.is_over {
             return None;

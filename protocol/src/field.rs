@@ -81,14 +81,29 @@ pub fn is_protected(name: &[u8]) -> bool {
     NAMES.iter().any(|n| name.eq_ignore_ascii_case(n.as_bytes())) || is_ours(name)
 }
 
-/// `Relay-*`: only the relay says these.
+/// `Relay-*`: only the relay says these. Also with an underscore: CGI and its kind make one variable of both.
 #[must_use]
 pub fn is_ours(name: &[u8]) -> bool {
-    name.get(..6).is_some_and(|start| start.eq_ignore_ascii_case(b"relay-"))
+    name.get(..6).is_some_and(|start| is_same_variable(start, b"relay-"))
 }
 
-/// Fields that mean nothing, or something dangerous, after a body (RFC 9110 section 6.5.1).
-fn may_trail(name: &[u8]) -> bool {
+/// Whether two field names become the same variable where `-` and `_` are one (CGI, WSGI, PHP).
+#[must_use]
+pub fn is_same_variable(name: &[u8], other: &[u8]) -> bool {
+    let folded = |byte: &u8| if *byte == b'_' { b'-' } else { byte.to_ascii_lowercase() };
+    name.len() == other.len() && name.iter().map(folded).eq(other.iter().map(folded))
+}
+
+/// Fields that say where a request comes from. The relay says them itself; a sender's own claim counts nothing.
+#[must_use]
+pub fn says_origin(name: &[u8]) -> bool {
+    const NAMES: [&[u8]; 4] = [b"x-forwarded-for", b"x-forwarded-proto", b"x-forwarded-host", b"forwarded"];
+    NAMES.iter().any(|n| is_same_variable(name, n))
+}
+
+/// Whether a field may stand after a body: most that frame, route or authorise may not (RFC 9110 section 6.5.1).
+#[must_use]
+pub fn may_trail(name: &[u8]) -> bool {
     const NEVER: [&str; 12] = [
         "authorization",
         "cache-control",
@@ -104,7 +119,7 @@ fn may_trail(name: &[u8]) -> bool {
         "transfer-encoding",
     ];
     let is_never = NEVER.iter().any(|n| name.eq_ignore_ascii_case(n.as_bytes()));
-    !(is_never || is_hop_by_hop(name) || is_ours(name))
+    !(is_never || is_hop_by_hop(name) || is_ours(name) || says_origin(name))
 }
 
 /// The fields of `trailers` that may stand after a body, as HTTP/1 lines with their ends.

@@ -3,7 +3,11 @@
 use std::time::{Duration, Instant};
 
 use link::{Dialer, FrameRecv, Trust};
+use protocol::control::{Features, Greeting, Serve, TokenText};
 use protocol::frame::FrameKind;
+use protocol::handshake::AgentHandshake;
+use protocol::id::{AgentId, InstanceId};
+use relay_server::model::{Scope, SourceRules};
 use relay_tests::app::{Behaviour, ok};
 use relay_tests::client::{PATIENCE, Sender, post};
 use relay_tests::{App, World};
@@ -128,6 +132,25 @@ async fn an_answer_that_is_never_read_is_given_up() {
     tokio::time::timeout(Duration::from_secs(10), let_go).await.expect("the exchange is let go");
 }
 
+#[tokio::test]
+async fn requests_in_a_row_whose_answers_are_not_read_do_not_pile_up() {
+    let world = World::start().await;
+    let mut sender = tokio::net::TcpStream::connect(world.public()).await.expect("taken");
+    let one = b"OPTIONS * HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n0\r\n\r\n";
+    let many = one.repeat(1_000);
+    // Never reads: at some point the socket takes nothing more, or the server has had enough.
+    let mut sent = 0u64;
+    while let Ok(Ok(())) = tokio::time::timeout(Duration::from_secs(2), sender.write_all(&many)).await {
+        sent += many.len() as u64;
+        assert!(sent < 200 << 20, "{sent} bytes of requests were taken and none of their answers");
+    }
+    nobody_is_hurt(&world).await;
+}
+
+async fn nobody_is_hurt(world: &World) {
+    assert_eq!(world.post("nobody", b"").await.status, 404);
+}
+
 async fn stranger(world: &World) -> link::Link {
     let at = world.addresses();
     let pin = at.pin.as_ref().expect("an own key").parse().expect("a pin");
@@ -204,39 +227,91 @@ async fn ten_thousand_half_open_greetings_cost_nobody_else() {
     nobody_else_pays(&world).await;
 }
 
+fn serve(source: &str) -> Serve {
+    Serve {
+        id: 1,
+        slug: source.parse().expect("a slug"),
+        destination: Default::default(),
+        create: true,
+        sharing: Default::default(),
+        upgrade: false,
+        extensions: Default::default(),
+    }
+}
+
+/// Says hello as agent 66, life 66, and gives the control stream and what was answered.
+async fn greet(
+    link: &link::Link,
+    token: &str,
+    attempt: u64,
+    serves: Vec<Serve>,
+) -> ((link::SendHalf, FrameRecv), FrameKind) {
+    let greeting = Greeting {
+        version_min: 1,
+        version_max: 1,
+        features: Features::ALL,
+        agent: AgentId(66),
+        instance: InstanceId(66),
+        attempt,
+        token: TokenText(token.to_owned()),
+        program: "hostile".into(),
+        host: "hostile\r\nhost".into(),
+        serves,
+        extensions: Default::default(),
+    };
+    let (mut send, recv) = link.open(Duration::from_secs(2)).await.expect("a stream");
+    let (_, bytes) = AgentHandshake::start(greeting);
+    send.write_all(&mut [bytes.into()]).await.expect("greeted");
+    let mut recv = FrameRecv::new(recv);
+    let answer = recv.next_frame().await.expect("an answer").expect("a frame");
+    ((send, recv), answer.kind)
+}
+
+#[tokio::test]
+async fn who_only_knows_an_agents_ids_takes_nothing_over() {
+    let mut world = World::start().await;
+    let token = world.settings().await.server.token.reveal().to_owned();
+    let first = stranger(&world).await;
+    let (_control, answer) = greet(&first, &token, 1, vec![serve("mine")]).await;
+    assert_eq!(answer, FrameKind::WELCOME);
+    // A reader of the API sees the ids of agents.
+    for scope in [Scope::Read, Scope::Agent { sources: vec!["other".into()], create: true }] {
+        let other = world.token(scope).await;
+        let second = stranger(&world).await;
+        let (_control, answer) = greet(&second, &other, u64::MAX, Vec::new()).await;
+        assert_eq!(answer, FrameKind::REFUSAL);
+    }
+    assert_eq!(first.close_reason(), None);
+    let again = stranger(&world).await;
+    let (_control, answer) = greet(&again, &token, 2, vec![serve("mine")]).await;
+    assert_eq!(answer, FrameKind::WELCOME, "the agent itself may");
+}
+
+#[tokio::test]
+async fn an_upgrade_with_a_body_is_an_ordinary_request() {
+    let mut world = World::start().await;
+    let app = App::start(Behaviour::Echo).await;
+    world.source("ws", SourceRules { upgrade: true, ..SourceRules::default() }).await;
+    let _agent = world.agent("ws", app.addr()).await;
+    let hidden = "GET /admin HTTP/1.1\r\nHost: localhost\r\n\r\n";
+    let request = format!(
+        "GET /h/ws HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: websocket\r\nContent-Length: {}\r\n\r\n{hidden}",
+        hidden.len()
+    );
+    assert_eq!(world.exchange(request.as_bytes()).await.text(), hidden, "its body is its body");
+    assert_eq!(world.post("ws", b"next").await.text(), "next");
+    let seen = app.wait_for(2).await;
+    assert!(seen[0].values("upgrade").is_empty() && seen.len() == 2, "{seen:?}");
+}
+
 #[tokio::test]
 async fn a_hostile_agent_cannot_split_or_smuggle_an_answer() {
     let mut world = World::start().await;
     let settings = world.settings().await;
     let link = stranger(&world).await;
     // An agent of our own making that answers every request with what the test says.
-    let greeting = protocol::control::Greeting {
-        version_min: 1,
-        version_max: 1,
-        features: protocol::control::Features::ALL,
-        agent: protocol::id::AgentId(66),
-        instance: protocol::id::InstanceId(66),
-        attempt: 1,
-        token: protocol::control::TokenText(settings.server.token.reveal().to_owned()),
-        program: "hostile".into(),
-        host: "hostile\r\nhost".into(),
-        serves: vec![protocol::control::Serve {
-            id: 1,
-            slug: "evil".parse().expect("a slug"),
-            destination: Default::default(),
-            create: true,
-            sharing: Default::default(),
-            upgrade: false,
-            extensions: Default::default(),
-        }],
-        extensions: Default::default(),
-    };
-    let (mut send, recv) = link.open(Duration::from_secs(2)).await.expect("a stream");
-    let (_, bytes) = protocol::handshake::AgentHandshake::start(greeting);
-    send.write_all(&mut [bytes.into()]).await.expect("greeted");
-    let mut control = FrameRecv::new(recv);
-    let welcome = control.next_frame().await.expect("an answer").expect("a frame");
-    assert_eq!(welcome.kind, FrameKind::WELCOME);
+    let (_control, answer) = greet(&link, settings.server.token.reveal(), 1, vec![serve("evil")]).await;
+    assert_eq!(answer, FrameKind::WELCOME);
 
     let head = |fields: &[(&str, &str)], status: u16, body| {
         let mut headers = protocol::field::HeaderBlock::default();
@@ -255,7 +330,7 @@ async fn a_hostile_agent_cannot_split_or_smuggle_an_answer() {
         .write(&mut bytes);
         bytes
     };
-    use protocol::field::BodyFraming::{Chunked, Length};
+    use protocol::field::BodyFraming::{Chunked, Length, None as Nothing};
     let mut injected = head(&[("X-A", "AAAAAAAAAAAAAAAAA")], 200, Chunked);
     let at = injected.windows(4).position(|w| w == b"AAAA").expect("there");
     injected[at..at + 17].copy_from_slice(b"\r\nSet-Cookie: a=1");
@@ -264,6 +339,7 @@ async fn a_hostile_agent_cannot_split_or_smuggle_an_answer() {
         head(&[("Content-Length", "5"), ("Content-Length", "7")], 200, Length(5)),
         head(&[("Content-Length", "5"), ("Transfer-Encoding", "chunked")], 200, Chunked),
         head(&[("Content-Length", "50")], 200, Length(5)),
+        head(&[("Content-Length", "50")], 200, Nothing),
         head(&[], 99, Chunked),
         head(&[], 777, Chunked),
         head(&[("Upgrade", "websocket"), ("Connection", "upgrade")], 101, Chunked),

@@ -83,8 +83,7 @@ impl Dialer {
         };
         tls.alpn_protocols = vec![ALPN.to_vec()];
         tls.enable_early_data = false;
-        let mut config = ClientConfig::new(Arc::new(QuicClientConfig::try_from(tls).map_err(quic_error)?));
-        config.transport_config(Arc::new(tuning::of_agent()));
+        let config = ClientConfig::new(Arc::new(QuicClientConfig::try_from(tls).map_err(quic_error)?));
         Ok(Self { host, port, trust, config })
     }
 
@@ -151,16 +150,16 @@ impl Dialer {
         };
         let other = |error: &dyn std::fmt::Display| DialError::Other(error.to_string());
         let socket = tuning::socket(SocketAddr::new(any, 0)).map_err(|e| other(&e))?;
-        let mut config = EndpointConfig::default();
-        tuning::widen(&mut config);
-        let endpoint =
-            quinn::Endpoint::new(config, None, socket, tuning::runtime()).map_err(|e| other(&e))?;
+        let mut own = EndpointConfig::default();
+        tuning::widen(&mut own);
+        let endpoint = quinn::Endpoint::new(own, None, socket, tuning::runtime()).map_err(|e| other(&e))?;
+        let mut config = self.config.clone();
+        config.transport_config(Arc::new(tuning::of_agent(addr.ip())));
         let name = if self.trust == Trust::PublicAuthority { self.host.as_str() } else { PINNED_NAME };
-        let connecting =
-            endpoint.connect_with(self.config.clone(), addr, name).map_err(|error| match error {
-                ConnectError::InvalidServerName(name) => other(&format!("`{name}` is not a host name")),
-                error => other(&error),
-            })?;
+        let connecting = endpoint.connect_with(config, addr, name).map_err(|error| match error {
+            ConnectError::InvalidServerName(name) => other(&format!("`{name}` is not a host name")),
+            error => other(&error),
+        })?;
         let no_answer = || DialError::NoAnswer { addrs: addr.to_string() };
         match tokio::time::timeout(deadline, connecting).await {
             Err(_) | Ok(Err(ConnectionError::TimedOut)) => Err(no_answer()),

@@ -36,6 +36,7 @@ pub struct ListenerSettings {
 #[derive(Debug)]
 pub struct Listener {
     endpoint: quinn::Endpoint,
+    config: ServerConfig,
     handshakes: Arc<AtomicUsize>,
     unauthenticated_max: usize,
     /// Set when the kernel granted less than wanted: `(granted, wanted)` bytes.
@@ -66,7 +67,6 @@ impl Listener {
         let mut server =
             ServerConfig::with_crypto(Arc::new(QuicServerConfig::try_from(tls).map_err(quic_error)?));
         server
-            .transport_config(Arc::new(tuning::of_server()))
             .token_key(Arc::new(secret.token_key()))
             .max_incoming(INCOMING_MAX)
             // No early data, so what arrives before a handshake is accepted is one flight.
@@ -84,9 +84,10 @@ impl Listener {
         let socket = tuning::socket(settings.addr)?;
         let granted = tuning::granted_buffer_bytes(&socket);
         let wanted = tuning::SOCKET_BUFFER_BYTES_WANTED;
-        let endpoint = quinn::Endpoint::new(config, Some(server), socket, tuning::runtime())?;
+        let endpoint = quinn::Endpoint::new(config, Some(server.clone()), socket, tuning::runtime())?;
         Ok(Self {
             endpoint,
+            config: server,
             handshakes: Arc::default(),
             unauthenticated_max: settings.unauthenticated_max,
             short_buffer: (granted < wanted).then_some((granted, wanted)),
@@ -116,7 +117,9 @@ impl Listener {
                 continue;
             }
             self.handshakes.fetch_add(1, Ordering::Relaxed);
-            return Some(Knock { incoming, place: Place(Arc::clone(&self.handshakes)) });
+            let mut config = self.config.clone();
+            config.transport_config(Arc::new(tuning::of_server(incoming.remote_address().ip())));
+            return Some(Knock { incoming, config, place: Place(Arc::clone(&self.handshakes)) });
         }
     }
 
@@ -146,6 +149,7 @@ impl Drop for Place {
 #[derive(Debug)]
 pub struct Knock {
     incoming: quinn::Incoming,
+    config: ServerConfig,
     place: Place,
 }
 
@@ -161,7 +165,7 @@ impl Knock {
     /// # Errors
     /// When the peer does not finish it in time.
     pub async fn answer(self) -> Result<(Link, Place), Closed> {
-        let connecting = self.incoming.accept()?;
+        let connecting = self.incoming.accept_with(Arc::new(self.config))?;
         match tokio::time::timeout(GREETING_DEADLINE, connecting).await {
             Ok(connection) => Ok((Link { connection: connection?, _endpoint: None }, self.place)),
             Err(_) => Err(Closed::Silent),

@@ -209,7 +209,10 @@ impl Exchange<'_> {
         // After a switch the rest of the stream is the sender's side of the new protocol.
         let framing = if is_upgrade { BodyFraming::Chunked } else { self.head.body };
         let recv = recv.into_body(framing);
-        let (body, held) = if is_upgrade {
+        let (body, held) = if is_upgrade && self.head.body != BodyFraming::None {
+            // The app would wait for a body that never comes, and take the next request for it.
+            (Err(protocol::body::BodyError::Malformed), None)
+        } else if is_upgrade {
             (Ok(RequestBody::empty()), Some(recv))
         } else {
             (RequestBody::new(recv, framing), None)

@@ -2,12 +2,14 @@
 //! webhook. When the queue is full, lines are left out and the next one that fits says how many.
 
 use std::io::Write;
-use std::sync::mpsc::{self, Receiver, RecvTimeoutError, SyncSender, TrySendError};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::thread;
 use std::time::Duration;
 
-/// Batches of lines that may wait: some seconds of a busy log.
-const WAITING_MAX: usize = 256;
+/// Bytes of lines that may wait: some seconds of a busy log.
+const WAITING_BYTES_MAX: usize = 1024 * 1024;
 
 /// How long the last lines may take to get out before the program ends without them.
 const FINISH_WAIT: Duration = Duration::from_secs(2);
@@ -45,7 +47,9 @@ impl Batch {
 
 /// A queue of lines in front of a writer.
 pub(crate) struct Printer {
-    waiting: SyncSender<Batch>,
+    batches: Sender<Batch>,
+    // Bytes in the queue.
+    waiting: Arc<AtomicUsize>,
     ended: Receiver<()>,
     skipped: u64,
     skipped_line: fn(u64) -> String,
@@ -54,13 +58,15 @@ pub(crate) struct Printer {
 impl Printer {
     /// Prints to `out`. `skipped_line` is the line that stands for so many lines left out.
     pub(crate) fn start(out: impl Write + Send + 'static, skipped_line: fn(u64) -> String) -> Self {
-        let (waiting, batches) = mpsc::sync_channel(WAITING_MAX);
+        let (batches, queue) = mpsc::channel();
         let (end, ended) = mpsc::sync_channel(1);
+        let waiting = Arc::new(AtomicUsize::new(0));
+        let counted = Arc::clone(&waiting);
         thread::spawn(move || {
-            write_batches(out, &batches);
+            write_batches(out, &queue, &counted);
             let _ = end.send(());
         });
-        Self { waiting, ended, skipped: 0, skipped_line }
+        Self { batches, waiting, ended, skipped: 0, skipped_line }
     }
 
     /// Puts lines in the queue, or counts them when there is no room. Never waits.
@@ -68,31 +74,26 @@ impl Printer {
         if batch.lines == 0 {
             return Ok(());
         }
+        if self.waiting.load(Ordering::Relaxed) + batch.text.len() > WAITING_BYTES_MAX {
+            self.skipped += batch.lines;
+            return Ok(());
+        }
         if self.skipped > 0 {
             let mut note = Batch::default();
-            note.line(&(self.skipped_line)(self.skipped));
-            match self.waiting.try_send(note) {
-                Ok(()) => self.skipped = 0,
-                Err(TrySendError::Full(_)) => {
-                    self.skipped += batch.lines;
-                    return Ok(());
-                }
-                Err(TrySendError::Disconnected(_)) => return Err(Closed),
-            }
+            note.line(&(self.skipped_line)(std::mem::take(&mut self.skipped)));
+            self.queue(note)?;
         }
-        match self.waiting.try_send(batch) {
-            Ok(()) => Ok(()),
-            Err(TrySendError::Full(batch)) => {
-                self.skipped += batch.lines;
-                Ok(())
-            }
-            Err(TrySendError::Disconnected(_)) => Err(Closed),
-        }
+        self.queue(batch)
+    }
+
+    fn queue(&self, batch: Batch) -> Result<(), Closed> {
+        self.waiting.fetch_add(batch.text.len(), Ordering::Relaxed);
+        self.batches.send(batch).map_err(|_| Closed)
     }
 
     /// Waits until everything queued is out, within [`FINISH_WAIT`].
     pub(crate) fn finish(self) {
-        drop(self.waiting);
+        drop(self.batches);
         if self.ended.recv_timeout(FINISH_WAIT) == Err(RecvTimeoutError::Timeout) {
             tracing::debug!("the output does not take its last lines");
         }
@@ -106,16 +107,20 @@ const GATHER: Duration = Duration::from_millis(10);
 /// Bytes of one write.
 const GATHER_BYTES_MAX: usize = 64 * 1024;
 
-fn write_batches(mut out: impl Write, waiting: &Receiver<Batch>) {
-    let mut put = |text: &[u8]| out.write_all(text).and_then(|()| out.flush()).is_ok();
-    while let Ok(Batch { mut text, .. }) = waiting.recv() {
+fn write_batches(mut out: impl Write, queue: &Receiver<Batch>, waiting: &AtomicUsize) {
+    let mut put = |text: &[u8]| {
+        let is_out = out.write_all(text).and_then(|()| out.flush()).is_ok();
+        waiting.fetch_sub(text.len(), Ordering::Relaxed);
+        is_out
+    };
+    while let Ok(Batch { mut text, .. }) = queue.recv() {
         if !put(&text) {
             return;
         }
         thread::sleep(GATHER);
         text.clear();
         while text.len() < GATHER_BYTES_MAX
-            && let Ok(batch) = waiting.try_recv()
+            && let Ok(batch) = queue.try_recv()
         {
             text.extend_from_slice(&batch.text);
         }
@@ -132,9 +137,9 @@ mod tests {
 
     /// Says when it is asked to write, and writes when told to; ends when the other side is dropped.
     struct Gate {
-        asked: mpsc::Sender<()>,
+        asked: Sender<()>,
         open: Receiver<()>,
-        written: mpsc::Sender<String>,
+        written: Sender<String>,
     }
 
     impl Write for Gate {
@@ -163,8 +168,10 @@ mod tests {
         let mut printer = Printer::start(Gate { asked, open, written }, |count| format!("{count} left out"));
         printer.print(line("first")).unwrap();
         stuck.recv_timeout(Duration::from_secs(5)).unwrap();
-        for n in 0..WAITING_MAX + 100 {
-            printer.print(line(&n.to_string())).unwrap();
+        // Sixteen bytes a line; the first one waits too, for it is not out yet.
+        let kept = WAITING_BYTES_MAX / 16 - 1;
+        for n in 0..kept + 100 {
+            printer.print(line(&format!("{n:015}"))).unwrap();
         }
         assert_eq!(printer.skipped, 100);
         let mut text = String::new();
@@ -175,8 +182,8 @@ mod tests {
             }
             text.lines().count()
         };
-        let lines = read_until(&format!("{}\n", WAITING_MAX - 1));
-        assert_eq!(lines, 1 + WAITING_MAX, "every line that was kept");
+        let lines = read_until(&format!("{:015}\n", kept - 1));
+        assert_eq!(lines, 1 + kept, "every line that was kept");
         printer.print(line("after")).unwrap();
         read_until("100 left out\nafter\n");
     }

@@ -8,7 +8,7 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use http_body::{Body, Frame, SizeHint};
 use link::BodyStream;
 use protocol::body::BodyPart;
-use protocol::field::{BodyFraming, HeaderBlock};
+use protocol::field::{BodyFraming, HeaderBlock, may_trail};
 
 use super::body::Piece;
 use super::recording::Recording;
@@ -40,12 +40,6 @@ pub struct AnswerBody {
 }
 
 impl AnswerBody {
-    /// Whether all that is to come is here.
-    #[must_use]
-    pub fn is_here(&self) -> bool {
-        !matches!(self.state, State::Coming(_))
-    }
-
     /// A body the relay wrote itself.
     #[must_use]
     pub fn own(bytes: Bytes) -> Self {
@@ -78,9 +72,9 @@ impl AnswerBody {
     }
 }
 
-fn header_map(block: &HeaderBlock) -> HeaderMap {
-    let mut map = HeaderMap::with_capacity(block.len());
-    for (name, value) in block {
+fn trailer_map(trailers: &HeaderBlock) -> HeaderMap {
+    let mut map = HeaderMap::with_capacity(trailers.len());
+    for (name, value) in trailers.iter().filter(|(name, _)| may_trail(name)) {
         if let (Ok(name), Ok(value)) = (HeaderName::from_bytes(name), HeaderValue::from_bytes(value)) {
             map.append(name, value);
         }
@@ -130,7 +124,7 @@ impl Body for AnswerBody {
     ) -> Poll<Option<Result<Frame<Bytes>, BrokeOff>>> {
         self.poll_piece(cx).map_ok(|piece| match piece {
             Piece::Data(data) => Frame::data(data),
-            Piece::Trailers(trailers) => Frame::trailers(header_map(&trailers)),
+            Piece::Trailers(trailers) => Frame::trailers(trailer_map(&trailers)),
         })
     }
 

@@ -272,6 +272,7 @@ impl Live {
         waiting.held = Some(Held { frames: FrameRecv::new(recv), claim, recording });
         let waited = waiting.for_head(deadline, fault).await;
         let Held { frames, claim, recording } = waiting.held.take().expect("given above, taken here");
+        let method = &head.method;
         let head = match waited {
             Waited::Head(head) => head,
             Waited::Failed(failure) => return Err((failed(order, &failure), recording)),
@@ -299,6 +300,9 @@ impl Live {
             return Ok(Reply::Switched(head, Box::new(Switched { send, recv, claim, recording })));
         }
         drop(upgrade_half);
+        if head.body == BodyFraming::None && promises_body(&head, method) {
+            return Err((over(Refusal::AppBroke, Outcome::SentNoAnswer("answer_broke")), recording));
+        }
         let Ok(stream) = BodyStream::new(frames.into_body(head.body)) else {
             return Err((over(Refusal::AppBroke, Outcome::SentNoAnswer("answer_broke")), recording));
         };
@@ -330,6 +334,14 @@ fn request_head(order: &mut Order, serve: u32) -> RequestHead {
         body: order.framing,
         extensions: Extensions::default(),
     }
+}
+
+/// Whether the fields of a head speak of a body that has to come: an agent that sends none would have the sender take
+/// the next answer for it.
+fn promises_body(head: &ResponseHead, method: &str) -> bool {
+    let may_speak_of_it = method == "HEAD" || matches!(head.status, 204 | 304);
+    !may_speak_of_it
+        && !matches!(head.headers.framing(), Ok(None | Some(BodyFraming::None | BodyFraming::Length(0))))
 }
 
 fn no_claim(source: &Source, no: NoClaim) -> Refusal {

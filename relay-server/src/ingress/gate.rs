@@ -195,6 +195,7 @@ pub fn field_refusal(error: FieldError) -> Refusal {
 
 fn finish(line: RequestLine, headers: HeaderBlock) -> Result<Head, Refusal> {
     let framing = headers.framing().map_err(field_refusal)?;
+    let has_no_body = matches!(framing, None | Some(BodyFraming::None));
     if line.is_http10 && framing == Some(BodyFraming::Chunked) {
         return Err(bad("Transfer-Encoding in HTTP/1.0"));
     }
@@ -246,7 +247,8 @@ fn finish(line: RequestLine, headers: HeaderBlock) -> Result<Head, Refusal> {
         expects_continue: expects_continue && !line.is_http10,
         wants_close: says_close || (line.is_http10 && !says_keep),
         takes_trailers,
-        upgrade: upgrade.filter(|_| says_upgrade && !line.is_http10),
+        // With a body it is an ordinary request: after a switch nobody could tell the two apart.
+        upgrade: upgrade.filter(|_| says_upgrade && !line.is_http10 && has_no_body),
     })
 }
 

@@ -28,6 +28,9 @@ const READ_BYTES: usize = 8 * 1024;
 /// Length of `HTTP/1.1`.
 const VERSION_BYTES: usize = 8;
 
+/// Requests in a row whose answers are not written yet. Who sends more without reading is up to no good.
+const UNWRITTEN_MAX: usize = 16;
+
 /// After a refusal the rest of a request is read and thrown away, so that the answer is not lost to a reset: at most
 /// this many bytes (twice the largest body there is by default), for at most [`LINGER`]. Nothing of it is kept.
 const LINGER_BYTES_MAX: usize = 64 * 1024 * 1024;
@@ -54,6 +57,15 @@ pub struct GateLimits {
     pub keep_alive: Duration,
     /// How long a sender may take none of its answer.
     pub write_idle: Duration,
+}
+
+impl GateLimits {
+    /// How an answer has to be read: never idle for longer than [`GateLimits::write_idle`], and no slower than a body has
+    /// to come. As long as it is read, it may take as long as it takes.
+    #[must_use]
+    pub fn of_reading(&self) -> Self {
+        Self { body_idle: self.write_idle, body_total: Duration::MAX, ..*self }
+    }
 }
 
 /// What came in, for the service.
@@ -86,7 +98,8 @@ struct Shared {
     responses: VecDeque<RawResponse>,
     trailers: Option<Vec<u8>>,
     switched: Option<bool>,
-    is_busy: bool,
+    // Requests that were read and whose answers are not over: several when they come in a row.
+    under_way: usize,
 }
 
 /// The service's end of a gated connection. Cheap to clone.
@@ -126,7 +139,8 @@ impl Gatekeeper {
 
     /// The exchange under way is over; the keep-alive clock may start.
     pub fn exchange_over(&self) {
-        self.shared().is_busy = false;
+        let mut shared = self.shared();
+        shared.under_way = shared.under_way.saturating_sub(1);
     }
 
     /// Whether the protocol switch that was asked for comes about.
@@ -200,7 +214,8 @@ pub struct GatedIo<IO> {
     idle_since: Option<Instant>,
     is_first: bool,
     rewrite: Rewrite,
-    stalled: Option<Pin<Box<Sleep>>>,
+    write_pace: Pace,
+    write_timer: Option<Pin<Box<Sleep>>>,
     linger: Option<(Instant, usize)>,
 }
 
@@ -221,14 +236,18 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> GatedIo<IO> {
             idle_since: None,
             is_first: true,
             rewrite: Rewrite::default(),
-            stalled: None,
+            write_pace: Pace::default(),
+            write_timer: None,
             linger: None,
         };
         (gated, keeper)
     }
 
     fn refuse(&mut self, refusal: Refusal) {
-        self.keeper.shared().heads.push_back(Gated::Refused(refusal));
+        let mut shared = self.keeper.shared();
+        shared.heads.push_back(Gated::Refused(refusal));
+        shared.under_way += 1;
+        drop(shared);
         self.ready.extend_from_slice(b"GET / HTTP/1.1\r\nconnection: close\r\n\r\n");
         self.phase = Phase::Refused;
     }
@@ -266,10 +285,14 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> GatedIo<IO> {
                     _ if may_switch => Phase::MaySwitch,
                     BodyFraming::None | BodyFraming::Length(0) => Phase::Idle,
                     BodyFraming::Length(n) => Phase::Length(n),
-                    BodyFraming::Chunked => Phase::Chunks(ChunkWalker::default()),
+                    BodyFraming::Chunked => {
+                        // What came with the head counts for the rate too.
+                        self.pace.came(Instant::now(), self.inbox.len());
+                        Phase::Chunks(ChunkWalker::default())
+                    }
                 };
                 let mut shared = self.keeper.shared();
-                shared.is_busy = true;
+                shared.under_way += 1;
                 shared.heads.push_back(Gated::Head(Box::new(head)));
             }
         }
@@ -285,7 +308,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> GatedIo<IO> {
         let now = Instant::now();
         match &self.phase {
             // An answer may take as long as it takes.
-            Phase::Idle if self.keeper.shared().is_busy => return Poll::Pending,
+            Phase::Idle if self.keeper.shared().under_way > 0 => return Poll::Pending,
             Phase::Idle => {
                 let wait = if self.is_first { self.limits.first_byte } else { self.limits.keep_alive };
                 if self.idle_since.is_none() {
@@ -441,6 +464,9 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> AsyncRead for GatedIo<IO> {
                 }
                 Phase::Chunks(_) => this.poll_chunks(cx, buf),
                 Phase::Idle | Phase::Head => {
+                    if this.keeper.shared().responses.len() >= UNWRITTEN_MAX {
+                        return Poll::Ready(Err(io::ErrorKind::QuotaExceeded.into()));
+                    }
                     if this.inbox.len() > this.scanned {
                         this.idle_since = None;
                         this.try_head();
@@ -485,27 +511,56 @@ fn real_head(head: &[u8], response: &RawResponse) -> (Vec<u8>, bool) {
 }
 
 impl<IO: AsyncRead + AsyncWrite + Unpin> GatedIo<IO> {
-    /// A write that waits, but not for ever.
-    fn bound_wait<T>(&mut self, cx: &mut Context<'_>, written: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
-        if written.is_ready() {
-            self.stalled = None;
-            return written;
+    /// A write that waits, but not for ever, and not byte by byte.
+    fn bound_wait<T>(
+        &mut self,
+        cx: &mut Context<'_>,
+        written: Poll<io::Result<T>>,
+        bytes: impl Fn(&T) -> usize,
+    ) -> Poll<io::Result<T>> {
+        let done = match written {
+            Poll::Ready(done) => done,
+            Poll::Pending => return self.poll_write_timer(cx).map(Err),
+        };
+        if let Ok(done) = &done
+            && self.write_pace.came(Instant::now(), bytes(done))
+        {
+            self.write_timer = None;
         }
-        let write_idle = self.limits.write_idle;
-        let stalled = self.stalled.get_or_insert_with(|| Box::pin(tokio::time::sleep(write_idle)));
-        ready!(stalled.as_mut().poll(cx));
-        Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
+        Poll::Ready(done)
+    }
+
+    /// Ready with an error when the sender reads too slowly.
+    fn poll_write_timer(&mut self, cx: &mut Context<'_>) -> Poll<io::Error> {
+        let limits = self.limits.of_reading();
+        loop {
+            match self.write_pace.wait(Instant::now(), &limits) {
+                Verdict::TooSlow => return Poll::Ready(io::ErrorKind::TimedOut.into()),
+                Verdict::WaitUntil(next) => {
+                    let timer =
+                        self.write_timer.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(next)));
+                    if timer.is_elapsed() {
+                        timer.as_mut().reset(next);
+                    }
+                    ready!(timer.as_mut().poll(cx));
+                }
+            }
+        }
     }
 
     fn poll_outbox(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let written = self.rewrite.poll_outbox(|bytes| {
-            let written = Pin::new(&mut self.io).poll_write(cx, bytes);
-            if written.is_ready() {
-                self.stalled = None;
+        let mut bytes = 0;
+        let written = self.rewrite.poll_outbox(|out| {
+            let written = Pin::new(&mut self.io).poll_write(cx, out);
+            if let Poll::Ready(Ok(count)) = written {
+                bytes += count;
             }
             written
         });
-        if written.is_pending() { self.bound_wait(cx, Poll::Pending) } else { written }
+        if bytes > 0 && self.write_pace.came(Instant::now(), bytes) {
+            self.write_timer = None;
+        }
+        if written.is_pending() { self.poll_write_timer(cx).map(Err) } else { written }
     }
 
     /// Looks for the head that is to be replaced. Gives how many bytes of `buf` are dealt with, if it is in there, and
@@ -556,7 +611,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> AsyncWrite for GatedIo<IO> {
                 if let Poll::Ready(Ok(count)) = written {
                     this.rewrite.went_past(bufs, count);
                 }
-                return this.bound_wait(cx, written);
+                return this.bound_wait(cx, written, |count| *count);
             }
         };
         // The bytes are ours now; what does not go out at once goes first next time.
@@ -571,15 +626,19 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> AsyncWrite for GatedIo<IO> {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        ready!(self.poll_outbox(cx))?;
-        Pin::new(&mut self.io).poll_flush(cx)
+        let this = &mut *self;
+        ready!(this.poll_outbox(cx))?;
+        // Behind TLS a flush may wait for the socket too.
+        let flushed = Pin::new(&mut this.io).poll_flush(cx);
+        this.bound_wait(cx, flushed, |()| 0)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = &mut *self;
         ready!(this.poll_outbox(cx))?;
         if this.linger.is_none() {
-            ready!(Pin::new(&mut this.io).poll_shutdown(cx))?;
+            let shut = Pin::new(&mut this.io).poll_shutdown(cx);
+            ready!(this.bound_wait(cx, shut, |()| 0))?;
             if !matches!(this.phase, Phase::Refused | Phase::Length(_) | Phase::Chunks(_)) {
                 return Poll::Ready(Ok(()));
             }

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::convert::Infallible;
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -22,7 +22,7 @@ use super::frame_budget::BudgetedIo;
 use super::gate::Head;
 use super::gated::{GateLimits, Gated, GatedIo, Gatekeeper};
 use super::h2;
-use super::read_watch::ReadWatch;
+use super::h2_watch::{H2Watch, WatchedBody};
 use super::reply::{GatedBody, Outgoing};
 use super::request_body::IncomingBody;
 use super::route::{Peer, Router, order};
@@ -99,6 +99,14 @@ impl Drop for PerIpPlace {
     }
 }
 
+/// What one sender has: an address of IPv4, a network of 64 bits of IPv6.
+fn network_of(ip: IpAddr) -> IpAddr {
+    match ip {
+        IpAddr::V4(ip) => ip.into(),
+        IpAddr::V6(ip) => Ipv6Addr::from_bits(ip.to_bits() & !u128::from(u64::MAX)).into(),
+    }
+}
+
 impl Ingress {
     /// Serves the port until the drain begins.
     pub async fn run(self: Arc<Self>, listener: TcpListener, tls: Option<TlsAcceptor>) {
@@ -121,7 +129,7 @@ impl Ingress {
             let Ok(place) = Arc::clone(&places).try_acquire_owned() else { continue };
             let ip = remote.ip().to_canonical();
             let max = if ip.is_loopback() { usize::MAX } else { self.connections_per_ip_max };
-            let Some(per_ip_place) = per_ip.enter(ip, max) else { continue };
+            let Some(per_ip_place) = per_ip.enter(network_of(ip), max) else { continue };
             let this = Arc::clone(&self);
             let tls = tls.clone();
             // Boxed: the future of a connection is large, and would be copied several times on its way into the runtime.
@@ -202,9 +210,11 @@ impl Ingress {
     {
         let tasks = self.tasks.clone();
         let limits = self.limits;
+        let watch = H2Watch::start(limits);
+        let asking = watch.clone();
         let service = service_fn(move |request: Request<Incoming>| {
-            let this = Arc::clone(&self);
-            async move { Ok::<_, Infallible>(this.answer_h2(request, peer).await) }
+            let (this, watch) = (Arc::clone(&self), asking.clone());
+            async move { Ok::<_, Infallible>(this.answer_h2(request, peer, &watch).await) }
         });
         let connection = http2::Builder::new(TokioExecutor::new())
             .timer(TokioTimer::new())
@@ -218,11 +228,17 @@ impl Ingress {
             .keep_alive_timeout(Duration::from_secs(10))
             .serve_connection(TokioIo::new(BudgetedIo::new(io, inbox)), service);
         tokio::pin!(connection);
+        let is_over = watch.is_over();
+        tokio::pin!(is_over);
         tokio::select! {
             done = connection.as_mut() => return done.map_err(io::Error::other),
+            () = &mut is_over => return Err(io::ErrorKind::TimedOut.into()),
             () = tasks.draining() => connection.as_mut().graceful_shutdown(),
         }
-        connection.await.map_err(io::Error::other)
+        tokio::select! {
+            done = connection.as_mut() => done.map_err(io::Error::other),
+            () = &mut is_over => Err(io::ErrorKind::TimedOut.into()),
+        }
     }
 
     async fn answer_h1(
@@ -251,7 +267,13 @@ impl Ingress {
         outgoing.into_h1(keeper)
     }
 
-    async fn answer_h2(&self, request: Request<Incoming>, peer: Peer) -> Response<ReadWatch> {
+    async fn answer_h2(
+        &self,
+        request: Request<Incoming>,
+        peer: Peer,
+        watch: &H2Watch,
+    ) -> Response<WatchedBody> {
+        let place = watch.enter();
         let received = Instant::now();
         let (parts, body) = request.into_parts();
         let has_body = !http_body::Body::is_end_stream(&body);
@@ -260,12 +282,12 @@ impl Ingress {
             Ok(head) => head,
             Err(refusal) => {
                 let outgoing = self.refused(refusal, None, &[]);
-                return outgoing.into_h2(self.limits.write_idle, &self.tasks);
+                return outgoing.into_h2(place);
             }
         };
         let body_of = |bytes_max| body.limited(bytes_max);
         let (outgoing, _) = self.answer(&head, peer, received, body_of).await;
-        outgoing.into_h2(self.limits.write_idle, &self.tasks)
+        outgoing.into_h2(place)
     }
 
     /// The relay's own no, counted. `methods` are those the source takes.

@@ -3,20 +3,19 @@
 use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll, ready};
-use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::CONTENT_LENGTH;
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
 use http_body::{Body, Frame, SizeHint};
 use hyper::ext::ReasonPhrase;
-use link::Tasks;
 use protocol::field::{BodyFraming, HeaderBlock, is_hop_by_hop, is_ours, trailer_lines};
 use protocol::head::ResponseHead;
 use protocol::id::EventId;
 
 use super::gated::{Gatekeeper, RawResponse};
-use super::read_watch::ReadWatch;
+use super::h2_watch::{Place, WatchedBody};
+
 use crate::delivery::answer::{AnswerBody, BrokeOff};
 use crate::delivery::body::Piece;
 use crate::refusal::Refusal;
@@ -175,7 +174,7 @@ impl Outgoing {
 
     /// For an HTTP/2 stream: names are lower case, and nothing speaks of connections.
     #[must_use]
-    pub fn into_h2(self, unread_max: Duration, tasks: &Tasks) -> Response<ReadWatch> {
+    pub fn into_h2(self, place: Place) -> Response<WatchedBody> {
         let mut map = HeaderMap::with_capacity(self.headers.len());
         for (name, value) in &self.headers {
             if is_hop_by_hop(name) {
@@ -185,7 +184,7 @@ impl Outgoing {
                 map.append(name, value);
             }
         }
-        let mut response = Response::new(ReadWatch::over(self.body, unread_max, tasks));
+        let mut response = Response::new(WatchedBody::new(self.body, place));
         *response.status_mut() = StatusCode::from_u16(self.status).unwrap_or(StatusCode::BAD_GATEWAY);
         *response.headers_mut() = map;
         response

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, RwLock};
 use std::time::Instant;
 
-use protocol::field::{HeaderBlock, is_hop_by_hop, is_ours, is_protected, list_names};
+use protocol::field::{HeaderBlock, is_hop_by_hop, is_ours, is_protected, list_names, says_origin};
 use protocol::id::EventId;
 
 use super::gate::Head;
@@ -147,17 +147,9 @@ pub fn forwarded(head: &Head, peer: Peer, event: EventId, is_upgrade: bool) -> R
     Ok(block)
 }
 
-/// Answered here (`Expect`), or said by us alone: a sender's own claim about where it comes from counts nothing.
+/// Answered here (`Expect`), about HTTP/2 only, or said by us alone.
 fn is_replaced(name: &[u8]) -> bool {
-    const NAMES: [&[u8]; 6] = [
-        b"expect",
-        b"x-forwarded-for",
-        b"x-forwarded-proto",
-        b"x-forwarded-host",
-        b"http2-settings",
-        b"forwarded",
-    ];
-    NAMES.iter().any(|n| name.eq_ignore_ascii_case(n))
+    name.eq_ignore_ascii_case(b"expect") || name.eq_ignore_ascii_case(b"http2-settings") || says_origin(name)
 }
 
 /// An order for a head that was let through.

@@ -85,12 +85,13 @@ impl Registry {
     /// Lets a session in. The one it takes over from, if any, comes back already unseated; it may finish what it holds.
     ///
     /// # Errors
-    /// [`Stale`] when a later connection of the same instance is there already.
+    /// [`Stale`] when a later connection of the same instance is there already, or one with another token: ids are no
+    /// secret, so knowing them takes nothing over.
     pub fn admit(&self, session: &Arc<Session>) -> Result<Option<Arc<Session>>, Stale> {
         let mut state = self.0.state.lock().expect("registry lock");
         let key = (session.project, session.agent, session.instance);
         let before = state.instances.get(&key).and_then(|id| state.sessions.get(id)).cloned();
-        if before.as_ref().is_some_and(|b| b.attempt >= session.attempt) {
+        if before.as_ref().is_some_and(|b| b.attempt >= session.attempt || b.token != session.token) {
             return Err(Stale);
         }
         state.instances.insert(key, session.id);
