@@ -12,6 +12,7 @@ use protocol::code::CloseCode;
 use protocol::control::{Control, TokenText};
 use protocol::id::Slug;
 use serde::{Deserialize, Serialize};
+use socket2::{SockRef, TcpKeepalive};
 use tokio::net::TcpListener;
 
 use crate::activity::Activity;
@@ -133,11 +134,16 @@ pub struct Server {
     drain: Duration,
 }
 
+/// How long a TCP connection may be silent before the kernel asks whether the other side is still there.
+const KEEPALIVE_AFTER: Duration = Duration::from_secs(60);
+
 async fn listen(what: &'static str, addr: SocketAddr) -> Result<TcpListener, StartError> {
     let bind = || {
         let socket =
             if addr.is_ipv6() { tokio::net::TcpSocket::new_v6()? } else { tokio::net::TcpSocket::new_v4()? };
         socket.set_reuseaddr(true)?;
+        // What the listener has, each connection gets. It matters where nobody writes: on a switched protocol.
+        SockRef::from(&socket).set_tcp_keepalive(&TcpKeepalive::new().with_time(KEEPALIVE_AFTER))?;
         socket.bind(addr)?;
         socket.listen(BACKLOG)
     };
