@@ -3,7 +3,7 @@
 //! quinn's own socket asks the kernel for readability and writability at once. The kernel then reports "writable"
 //! after every datagram that leaves the send queue, which is one wake-up for nothing per packet; and a socket that
 //! gave fewer datagrams than were asked for is asked again only to hear that it is empty. On a quiet tunnel these
-//! were two of the eight system calls of a request on each side.
+//! were two of the eight system calls of a request on the server.
 
 use std::io::{self, IoSliceMut};
 use std::net::{SocketAddr, UdpSocket};
