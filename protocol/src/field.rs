@@ -442,6 +442,20 @@ impl_borrow_decode!(HeaderBlock);
 mod tests {
     use super::*;
 
+    #[test]
+    fn names_that_become_the_relays_own_variables_are_its_own() {
+        for name in ["Relay-Event-Id", "relay_attempt", "RELAY_Replay"] {
+            assert!(is_ours(name.as_bytes()), "{name}");
+        }
+        for name in ["X-Forwarded-For", "x_forwarded_for", "X_Forwarded-Proto", "forwarded"] {
+            assert!(says_origin(name.as_bytes()) && !may_trail(name.as_bytes()), "{name}");
+        }
+        for name in ["Relayed-By", "X-Forwarded-Form", "X-Sum"] {
+            assert!(!is_ours(name.as_bytes()) && !says_origin(name.as_bytes()), "{name}");
+            assert!(may_trail(name.as_bytes()), "{name}");
+        }
+    }
+
     fn block(fields: &[(&str, &str)]) -> HeaderBlock {
         let mut block = HeaderBlock::default();
         for (name, value) in fields {
