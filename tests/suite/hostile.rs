@@ -132,25 +132,6 @@ async fn an_answer_that_is_never_read_is_given_up() {
     tokio::time::timeout(Duration::from_secs(10), let_go).await.expect("the exchange is let go");
 }
 
-#[tokio::test]
-async fn requests_in_a_row_whose_answers_are_not_read_do_not_pile_up() {
-    let world = World::start().await;
-    let mut sender = tokio::net::TcpStream::connect(world.public()).await.expect("taken");
-    let one = b"OPTIONS * HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n0\r\n\r\n";
-    let many = one.repeat(1_000);
-    // Never reads: at some point the socket takes nothing more, or the server has had enough.
-    let mut sent = 0u64;
-    while let Ok(Ok(())) = tokio::time::timeout(Duration::from_secs(2), sender.write_all(&many)).await {
-        sent += many.len() as u64;
-        assert!(sent < 200 << 20, "{sent} bytes of requests were taken and none of their answers");
-    }
-    nobody_is_hurt(&world).await;
-}
-
-async fn nobody_is_hurt(world: &World) {
-    assert_eq!(world.post("nobody", b"").await.status, 404);
-}
-
 async fn stranger(world: &World) -> link::Link {
     let at = world.addresses();
     let pin = at.pin.as_ref().expect("an own key").parse().expect("a pin");

@@ -489,3 +489,46 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> AsyncRead for GatedIo<IO> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    use super::*;
+
+    const S: Duration = Duration::from_secs(1);
+
+    fn limits() -> GateLimits {
+        GateLimits {
+            head: HeadLimits { header_bytes_max: 1024, header_fields_max: 10, target_bytes_max: 100 },
+            body_bytes_max: 0,
+            first_byte: S,
+            head_time: S,
+            body_idle: S,
+            body_rate_min: 0,
+            body_total: S,
+            keep_alive: S,
+            write_idle: S,
+        }
+    }
+
+    fn answer() -> RawResponse {
+        RawResponse { marker: "R".to_owned(), lines: Vec::new(), said: Vec::new(), trailers: Vec::new() }
+    }
+
+    #[tokio::test]
+    async fn requests_in_a_row_whose_answers_are_not_read_do_not_pile_up() {
+        let (mut sender, io) = tokio::io::duplex(64 * 1024);
+        let (mut gated, keeper) = GatedIo::new(io, BytesMut::new(), limits());
+        let mut canonical = [0; 256];
+        for _ in 0..UNWRITTEN_MAX {
+            sender.write_all(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n").await.unwrap();
+            assert!(gated.read(&mut canonical).await.unwrap() > 0);
+            // Answered, but hyper has not got rid of it.
+            keeper.respond(answer());
+        }
+        sender.write_all(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n").await.unwrap();
+        let error = gated.read(&mut canonical).await.unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::QuotaExceeded);
+    }
+}
