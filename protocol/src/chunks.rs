@@ -77,6 +77,19 @@ impl ChunkWalker {
         self.walk_until(bytes, |walker| walker.is_at_trailers() || walker.is_done())
     }
 
+    /// Walks over `bytes` to the end of the next piece of data; gives how many were walked over, and that piece. It is
+    /// empty when `bytes` hold no data before they, or the body, end.
+    ///
+    /// # Errors
+    /// When this is no chunked body, or its trailers are too long.
+    pub fn next_data<'a>(&mut self, bytes: &'a [u8]) -> Result<(usize, &'a [u8]), ChunkError> {
+        let start = self.walk_until(bytes, |walker| matches!(walker.at, At::Data { .. }) || walker.is_done())?;
+        let At::Data { left } = self.at else { return Ok((start, &[])) };
+        let piece = usize::try_from(left).unwrap_or(usize::MAX).min(bytes.len() - start);
+        let end = start + self.walk(&bytes[start..start + piece])?;
+        Ok((end, &bytes[start..end]))
+    }
+
     fn walk_until(&mut self, bytes: &[u8], is_far_enough: fn(&Self) -> bool) -> Result<usize, ChunkError> {
         let mut used = 0;
         while used < bytes.len() && !is_far_enough(self) {
@@ -167,6 +180,24 @@ mod tests {
                 let next = [*body, b"POST "].concat();
                 assert_eq!(walk(&next, next.len()).map(|(used, _)| used), Ok(body.len()));
             }
+        }
+    }
+
+    #[test]
+    fn the_data_comes_out_without_its_chunks_however_the_bytes_come() {
+        let body = b"A\r\n0123456789\r\n00003;ext=\"v\"\r\n\r\nz\r\n0\r\nX-Sum: 1\r\n\r\nnext";
+        for step in 1..=body.len() {
+            let (mut walker, mut data, mut used) = (ChunkWalker::default(), Vec::new(), 0);
+            for mut piece in body.chunks(step) {
+                while !piece.is_empty() && !walker.is_done() {
+                    let (walked, found) = walker.next_data(piece).unwrap();
+                    data.extend_from_slice(found);
+                    piece = &piece[walked..];
+                    used += walked;
+                }
+            }
+            assert!(walker.is_done(), "in steps of {step}");
+            assert_eq!((&data[..], used), (&b"0123456789\r\nz"[..], body.len() - 4), "in steps of {step}");
         }
     }
 

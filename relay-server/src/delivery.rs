@@ -7,3 +7,4 @@ pub mod copies;
 pub mod live;
 pub mod recording;
 pub mod upgrade;
+pub mod url;
