@@ -83,7 +83,8 @@ impl ChunkWalker {
     /// # Errors
     /// When this is no chunked body, or its trailers are too long.
     pub fn next_data<'a>(&mut self, bytes: &'a [u8]) -> Result<(usize, &'a [u8]), ChunkError> {
-        let start = self.walk_until(bytes, |walker| matches!(walker.at, At::Data { .. }) || walker.is_done())?;
+        let start =
+            self.walk_until(bytes, |walker| matches!(walker.at, At::Data { .. }) || walker.is_done())?;
         let At::Data { left } = self.at else { return Ok((start, &[])) };
         let piece = usize::try_from(left).unwrap_or(usize::MAX).min(bytes.len() - start);
         let end = start + self.walk(&bytes[start..start + piece])?;

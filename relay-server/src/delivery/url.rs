@@ -294,7 +294,8 @@ impl UrlSender {
         };
         connect::check(&self.policy, url.authority(), &found, url.port())?;
         let tls = if url.is_https() {
-            let no_tls = |why: &str| NotSent::new("tls_failed", format!("no TLS to {}: {why}", url.authority()));
+            let no_tls =
+                |why: &str| NotSent::new("tls_failed", format!("no TLS to {}: {why}", url.authority()));
             let config = self.tls.as_ref().map_err(|why| no_tls(why))?;
             let name = url.server_name().ok_or_else(|| no_tls("a certificate cannot be for this name"))?;
             Some((Arc::clone(config), name))

@@ -42,17 +42,18 @@ impl UrlPolicy {
     }
 
     fn allows(&self, ip: IpAddr) -> bool {
-        let needs_whole = METADATA.contains(&ip) || embedded(ip).is_some_and(|v4| METADATA.contains(&v4.into()));
-        self.allowed.iter().any(|net| {
-            net.contains(&ip) && (!needs_whole || net.prefix_len() == net.max_prefix_len())
-        })
+        let needs_whole =
+            METADATA.contains(&ip) || embedded(ip).is_some_and(|v4| METADATA.contains(&v4.into()));
+        self.allowed
+            .iter()
+            .any(|net| net.contains(&ip) && (!needs_whole || net.prefix_len() == net.max_prefix_len()))
     }
 }
 
 /// Ports past the reserved ones on which browsers speak no HTTP either (WHATWG Fetch, section "Port blocking").
 const OTHER_PROTOCOLS: [u16; 19] = [
-    1719, 1720, 1723, 2049, 3659, 4045, 4190, 5060, 5061, 6000, 6566, 6665, 6666, 6667, 6668, 6669, 6679, 6697,
-    10080,
+    1719, 1720, 1723, 2049, 3659, 4045, 4190, 5060, 5061, 6000, 6566, 6665, 6666, 6667, 6668, 6669, 6679,
+    6697, 10080,
 ];
 
 fn is_web_port(port: u16) -> bool {
@@ -268,7 +269,9 @@ mod tests {
         let allowed = ["10.1.0.0/16", "fd00::/8", "169.254.0.0/16", "64:ff9b::/96", "169.254.170.2/32"];
         let allowed = allowed.iter().map(|net| net.parse().unwrap()).collect();
         let policy = UrlPolicy { allowed, ..UrlPolicy::default() };
-        for text in ["10.1.2.3", "::ffff:10.1.2.3", "fd12::1", "169.254.1.1", "64:ff9b::10.0.0.1", "169.254.170.2"] {
+        for text in
+            ["10.1.2.3", "::ffff:10.1.2.3", "fd12::1", "169.254.1.1", "64:ff9b::10.0.0.1", "169.254.170.2"]
+        {
             assert_eq!(policy.refuses_address(ip(text)), None, "{text}");
         }
         for text in ["10.2.0.0", "127.0.0.1", "::1", "2002:a01:203::", "fe80::1"] {
@@ -280,7 +283,9 @@ mod tests {
     fn a_metadata_service_is_opened_by_its_own_address_only() {
         let wide = ["0.0.0.0/0", "::/0", "169.254.0.0/16"].iter().map(|net| net.parse().unwrap()).collect();
         let policy = UrlPolicy { allowed: wide, ..UrlPolicy::default() };
-        for address in METADATA.into_iter().chain([ip("64:ff9b::169.254.169.254"), ip("::ffff:169.254.169.254")]) {
+        for address in
+            METADATA.into_iter().chain([ip("64:ff9b::169.254.169.254"), ip("::ffff:169.254.169.254")])
+        {
             assert!(policy.refuses_address(address).is_some(), "{address}");
         }
         assert_eq!(policy.refuses_address(ip("127.0.0.1")), None);

@@ -166,7 +166,8 @@ mod tests {
 
     #[test]
     fn families_take_turns_and_the_resolvers_first_choice_comes_first() {
-        let found = ["2606::1", "2606::2", "2606::3", "1.0.0.1", "::ffff:1.0.0.2"].map(|ip| ip.parse().unwrap());
+        let found =
+            ["2606::1", "2606::2", "2606::3", "1.0.0.1", "::ffff:1.0.0.2"].map(|ip| ip.parse().unwrap());
         let ordered: Vec<_> = order(&found, 80).iter().map(ToString::to_string).collect();
         assert_eq!(ordered, ["[2606::1]:80", "1.0.0.1:80", "[2606::2]:80", "1.0.0.2:80", "[2606::3]:80"]);
         let many: Vec<IpAddr> = (1..=50).map(|n| IpAddr::from([1, 0, 0, n])).collect();
@@ -183,7 +184,11 @@ mod tests {
             mixed.insert(at, "10.0.0.1".parse().unwrap());
             let refused = check(&policy, "a.example", &mixed, 443).unwrap_err();
             assert_eq!(refused.reason, "address_refused");
-            assert!(!refused.text.contains("10.0.0.1"), "nobody outside is told inner addresses: {}", refused.text);
+            assert!(
+                !refused.text.contains("10.0.0.1"),
+                "nobody outside is told inner addresses: {}",
+                refused.text
+            );
         }
         assert_eq!(check(&policy, "a.example", &good, 25).unwrap_err().reason, "port_refused");
     }

@@ -209,7 +209,10 @@ mod tests {
             written("POST", &fields, 0),
             "POST /h HTTP/1.1\r\nHost: app.example\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
         );
-        assert_eq!(written("GET", &[], 0), "GET /h HTTP/1.1\r\nHost: app.example\r\nConnection: close\r\n\r\n");
+        assert_eq!(
+            written("GET", &[], 0),
+            "GET /h HTTP/1.1\r\nHost: app.example\r\nConnection: close\r\n\r\n"
+        );
         assert!(written("DELETE", &[], 3).contains("Content-Length: 3\r\n"));
     }
 

@@ -90,7 +90,9 @@ impl Lookups {
         let (places, lookup) = (Arc::clone(&self.places), (self.resolver)(name.to_owned()));
         self.tasks.spawn(async move {
             // Whoever waits for the answer waits for a place, too; past the deadline nobody does.
-            let Ok(Ok(_place)) = tokio::time::timeout(RESOLVE_DEADLINE, places.acquire()).await else { return };
+            let Ok(Ok(_place)) = tokio::time::timeout(RESOLVE_DEADLINE, places.acquire()).await else {
+                return;
+            };
             let found = lookup.await.map(Arc::from).map_err(|error| error.to_string());
             // First the entry: who asks from now on wants a new answer.
             drop(entry);

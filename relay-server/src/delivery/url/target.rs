@@ -102,7 +102,8 @@ impl TargetUrl {
         let at = memchr::memchr(b'?', suffix).unwrap_or(suffix.len());
         let (path, query) = suffix.split_at(at);
         let own_path = self.0.path();
-        let own_path = if path.is_empty() { own_path } else { own_path.strip_suffix('/').unwrap_or(own_path) };
+        let own_path =
+            if path.is_empty() { own_path } else { own_path.strip_suffix('/').unwrap_or(own_path) };
         let mut target = own_path.as_bytes().to_vec();
         target.extend_from_slice(path);
         match (self.0.query(), query) {
@@ -192,13 +193,21 @@ mod tests {
             ("https://app.example/hooks", "https://app.example/hooks", "app.example", 443),
             ("HTTP://App.Example:80", "http://app.example/", "app.example", 80),
             ("https://app.example:8443/a?b=c", "https://app.example:8443/a?b=c", "app.example:8443", 8443),
-            ("https://bücher.example/ü", "https://xn--bcher-kva.example/%C3%BC", "xn--bcher-kva.example", 443),
+            (
+                "https://bücher.example/ü",
+                "https://xn--bcher-kva.example/%C3%BC",
+                "xn--bcher-kva.example",
+                443,
+            ),
             ("http://[2606:4700::0:1]:81/", "http://[2606:4700::1]:81/", "[2606:4700::1]:81", 81),
             ("http://a_b.example./x/../y", "http://a_b.example./y", "a_b.example.", 80),
         ];
         for (text, shown, authority, port) in cases {
             let target = url(text);
-            assert_eq!((target.to_string().as_str(), target.authority(), target.port()), (shown, authority, port));
+            assert_eq!(
+                (target.to_string().as_str(), target.authority(), target.port()),
+                (shown, authority, port)
+            );
             assert_eq!(url(shown), target);
             let json = serde_json::to_string(&target).unwrap();
             assert_eq!(json, format!("\"{shown}\""));
