@@ -79,13 +79,16 @@ impl Lookups {
     }
 
     fn ask(&self, name: &str) -> Asked {
-        let mut asked = self.asked.lock().expect("lookups lock");
-        if let Some(under_way) = asked.get(name) {
-            return under_way.clone();
-        }
         let (told, answer) = oneshot::channel();
         let answer = answer.shared();
-        asked.insert(name.to_owned(), answer.clone());
+        {
+            let mut asked = self.asked.lock().expect("lookups lock");
+            if let Some(under_way) = asked.get(name) {
+                return under_way.clone();
+            }
+            asked.insert(name.to_owned(), answer.clone());
+        }
+        // From here on without the lock: a runtime that is stopping drops the task, and the entry with it, at once.
         let entry = Entry { asked: Arc::clone(&self.asked), name: name.to_owned() };
         let (places, lookup) = (Arc::clone(&self.places), (self.resolver)(name.to_owned()));
         self.tasks.spawn(async move {
