@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+mod jq_worker;
 mod serve;
 mod token;
 
@@ -30,6 +31,9 @@ enum Verb {
     Serve(Box<serve::Args>),
     /// Make, list and revoke tokens; works beside a running server.
     Token(token::Args),
+    /// Evaluate jq expressions for a running server, which starts this itself.
+    #[command(hide = true)]
+    JqWorker(jq_worker::Args),
 }
 
 impl Cli {
@@ -39,6 +43,7 @@ impl Cli {
         let ran = match self.verb {
             Verb::Serve(args) => serve::run(*args),
             Verb::Token(args) => token::run(&args),
+            Verb::JqWorker(args) => jq_worker::run(&args),
         };
         ran.unwrap_or_else(|error| {
             eprintln!("relay-server: {error:#}");

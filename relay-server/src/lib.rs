@@ -6,6 +6,7 @@
 //! - [`delivery`]: from an event to an agent and back
 //! - [`tunnel`]: agents, their sessions, and who serves what
 //! - [`store`]: sources, tokens and recorded events
+//! - [`jq`]: expressions of destinations, run in processes of their own
 //! - [`api`], [`admin`]: what people and agents ask
 //! - [`serve`]: the parts put together, and their end
 
@@ -18,6 +19,7 @@ pub mod config;
 pub mod delivery;
 pub mod entropy;
 pub mod ingress;
+pub mod jq;
 pub mod metrics;
 pub mod model;
 pub mod refusal;
