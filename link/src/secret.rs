@@ -42,7 +42,9 @@ impl EndpointSecret {
         }
     }
 
-    fn derive(&self, label: &str) -> [u8; 32] {
+    /// A key made of the secret, for this use alone.
+    #[must_use]
+    pub fn derive(&self, label: &str) -> [u8; 32] {
         let tag = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, &self.0), label.as_bytes());
         tag.as_ref().try_into().expect("SHA-256 gives 32 bytes")
     }

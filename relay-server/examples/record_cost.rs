@@ -100,13 +100,16 @@ fn event(
         method: "POST".to_owned(),
         target: b"/h/github/hooks/incoming".to_vec(),
         headers,
-        body: Captured { bytes: body.clone(), total_bytes: 1024, complete: true },
+        body: Captured { bytes: body.clone(), total_bytes: 1024, complete: true, is_in_file: false },
         outcome: Outcome::Answered,
+        shape: Default::default(),
+        related: None,
+        is_accepted: false,
         agent: Some(AgentId(7)),
         answer: RecordedAnswer {
             status: 200,
             headers: answer,
-            body: Captured { bytes: Bytes::from_static(b"ok"), total_bytes: 2, complete: true },
+            body: Captured { bytes: Bytes::from_static(b"ok"), total_bytes: 2, complete: true, is_in_file: false },
         },
         times: Times { head_us: 1_200, total_us: 1_300, connect_us: 80, app_us: 700 },
     }))

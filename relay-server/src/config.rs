@@ -17,6 +17,7 @@ use serde::Deserialize;
 
 pub use self::limits::Limits;
 pub use self::read::{Mistake, Mistakes};
+use crate::delivery::url::UrlPolicy;
 use crate::store::Retention;
 
 /// Data directory: beside where the server was started, so that a first try needs no rights and leaves one folder.
@@ -58,6 +59,10 @@ pub struct Config {
     pub admin: AdminConfig,
     /// Caps and deadlines.
     pub limits: Limits,
+    /// Where destinations that are URLs may be.
+    pub urls: UrlPolicy,
+    /// How expressions of destinations are run.
+    pub jq: JqConfig,
     /// How long events are kept.
     pub retention: RetentionConfig,
     /// What is logged, and how.
@@ -110,6 +115,14 @@ pub struct AdminConfig {
     pub hosts: Vec<String>,
 }
 
+/// How expressions of destinations are run.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct JqConfig {
+    /// The program that runs them. Default: the one that runs the server.
+    pub program: Option<PathBuf>,
+}
+
 /// How long events are kept; whichever comes first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -159,6 +172,8 @@ impl Default for Config {
             tunnel: TunnelConfig::default(),
             admin: AdminConfig::default(),
             limits: Limits::default(),
+            urls: UrlPolicy::default(),
+            jq: JqConfig::default(),
             retention: RetentionConfig::default(),
             log: LogConfig::default(),
         }

@@ -3,7 +3,7 @@
 //! The program `relay-server` is built from this crate; tests run the same [`Server`] in their own process.
 //!
 //! - [`ingress`]: the public listener and its gate
-//! - [`delivery`]: from an event to an agent and back
+//! - [`delivery`]: from an event to an agent or a URL, at once or later
 //! - [`tunnel`]: agents, their sessions, and who serves what
 //! - [`store`]: sources, tokens and recorded events
 //! - [`jq`]: expressions of destinations, run in processes of their own
@@ -24,6 +24,7 @@ pub mod metrics;
 pub mod model;
 pub mod refusal;
 pub mod serve;
+pub mod signing;
 pub mod store;
 pub mod tunnel;
 

@@ -11,7 +11,8 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
 
-use crate::store::{Health, RecordCounts};
+use crate::delivery::verdict::AttemptOutcome;
+use crate::store::{Health, Next, RecordCounts, Settlement};
 
 /// Content type of [`Metrics::render`].
 pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -21,7 +22,7 @@ const LATENCY_BUCKETS: [f64; 16] =
     [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0];
 
 /// Codes of the relay's own answers, as in `Relay-Error`; any other is counted as `other`.
-const REFUSALS: [&str; 19] = [
+const REFUSALS: [&str; 20] = [
     "source_not_found",
     "method_refused",
     "network_refused",
@@ -34,6 +35,7 @@ const REFUSALS: [&str; 19] = [
     "body_too_large",
     "rate_limited",
     "overloaded",
+    "disk_full",
     "draining",
     "bad_request",
     "request_too_slow",
@@ -79,6 +81,12 @@ pub struct Metrics {
     pub events_recorded: Counter,
     /// Events the store's queue had no room for.
     pub events_unrecorded: Counter,
+    /// Events on disk before their sender was told.
+    pub events_accepted: Counter,
+    /// Events that were copies of one taken before.
+    pub events_duplicate: Counter,
+    attempts: [Counter; 3],
+    ended: [Counter; 3],
 }
 
 impl Default for Metrics {
@@ -90,6 +98,8 @@ impl Default for Metrics {
         let classes = ["1xx", "2xx", "3xx", "4xx", "5xx"];
         let by_end = Family::<[(&str, &str); 1], Counter>::default();
         let ended = |result| by_end.get_or_create_owned(&[("result", result)]);
+        let by_outcome = Family::<[(&str, &str); 1], Counter>::default();
+        let by_state = Family::<[(&str, &str); 1], Counter>::default();
         let this = Self {
             answered: counted("answered"),
             refused: REFUSALS.map(|code| (code, counted(code))),
@@ -107,6 +117,12 @@ impl Default for Metrics {
                 failed: ended("failed"),
             },
             pings_missed: Counter::default(),
+            events_accepted: Counter::default(),
+            events_duplicate: Counter::default(),
+            attempts: ["answered", "not_sent", "sent_no_answer"]
+                .map(|outcome| by_outcome.get_or_create_owned(&[("outcome", outcome)])),
+            ended: ["delivered", "dead", "cancelled"]
+                .map(|state| by_state.get_or_create_owned(&[("state", state)])),
             events_recorded: Counter::default(),
             events_unrecorded: Counter::default(),
             registry: Registry::default(),
@@ -173,6 +189,24 @@ impl Metrics {
         let lost: &AtomicU64 = self.events_lost.inner();
         lost.store(counts.lost, Ordering::Relaxed);
         self.store_is_ok.set(i64::from(*health == Health::Ok));
+    }
+
+    /// An attempt of a stored delivery was settled.
+    pub fn settled(&self, settlement: &Settlement) {
+        let outcome = settlement.record.as_ref().map(|record| match record.outcome {
+            AttemptOutcome::Answered(_) => 0,
+            AttemptOutcome::NotSent(_) => 1,
+            AttemptOutcome::SentNoAnswer(_) => 2,
+        });
+        if let Some(outcome) = outcome {
+            self.attempts[outcome].inc();
+        }
+        match settlement.next {
+            Next::Delivered => self.ended[0].inc(),
+            Next::Dead(_) => self.ended[1].inc(),
+            Next::Cancelled(_) => self.ended[2].inc(),
+            Next::Ready | Next::RetryAt(_) => 0,
+        };
     }
 
     /// Everything counted, as OpenMetrics text.

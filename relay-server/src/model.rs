@@ -2,7 +2,10 @@
 //!
 //! Plain values. Parsed at the door (API, configuration, store), never looked at twice afterwards.
 
+mod delivery;
+
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use ipnet::IpNet;
@@ -10,6 +13,10 @@ use protocol::control::Sharing;
 use protocol::field::HeaderBlock;
 use protocol::id::{AgentId, DestinationName, EventId, Slug};
 use serde::{Deserialize, Serialize};
+
+pub use self::delivery::{AttemptRecord, Delivery, DeliveryId, DeliveryState, NotADelivery};
+use crate::delivery::schedule::Schedule;
+use crate::delivery::url::TargetUrl;
 
 /// Row id of a project. Nothing of another project is visible, not even its existence.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -60,6 +67,64 @@ pub enum IfSlow {
     Fail,
 }
 
+/// What to do when the app answered, and its answer is one that is worth another try (408, 425, 429, 5xx).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum IfFailed {
+    /// The sender gets it as it is, and decides.
+    #[default]
+    Pass,
+    /// Store, answer 202, deliver again by the destination's schedule.
+    Accept,
+}
+
+/// How two copies of one webhook are told from two webhooks.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DedupeBy {
+    /// The delivery id a provider sends along, where there is one.
+    Provider,
+    /// The value of this header field.
+    Header(String),
+    /// The value in the JSON body this pointer (RFC 6901) leads to.
+    Pointer(String),
+    /// The body, byte for byte.
+    Body,
+}
+
+/// A second copy within the window is recorded, answered like the first, and not delivered again.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Dedupe {
+    /// See [`DedupeBy`]. An event without such an id has no copies.
+    pub by: DedupeBy,
+    /// How long a copy is recognised, in seconds. Default a day: longer than most providers' first retries.
+    #[serde(default = "a_day_s")]
+    pub window_s: u32,
+}
+
+const fn a_day_s() -> u32 {
+    24 * 60 * 60
+}
+
+/// What a sender is told when its event was stored, instead of the relay's own 202.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct AcceptedReply {
+    /// Status, 200 to 299. Default 202.
+    pub status: u16,
+    /// Header fields, name and value.
+    pub headers: Vec<(String, String)>,
+    /// Body. Default: a small JSON object with the event's id.
+    pub body: Option<String>,
+}
+
+impl Default for AcceptedReply {
+    fn default() -> Self {
+        Self { status: 202, headers: Vec::new(), body: None }
+    }
+}
+
 /// What to do with the app when the sender hangs up.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -75,7 +140,7 @@ pub enum IfSenderLeaves {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct SourceRules {
-    /// Refuses everything with 503 while set.
+    /// Refuses everything with 503 while set, and delivers nothing that is stored.
     pub paused: bool,
     /// Methods taken; empty takes all (never CONNECT or TRACE).
     pub methods: Vec<String>,
@@ -95,8 +160,14 @@ pub struct SourceRules {
     pub if_away: IfAway,
     /// See [`IfSlow`].
     pub if_slow: IfSlow,
+    /// See [`IfFailed`].
+    pub if_failed: IfFailed,
     /// See [`IfSenderLeaves`].
     pub if_sender_leaves: IfSenderLeaves,
+    /// See [`AcceptedReply`].
+    pub accepted: AcceptedReply,
+    /// See [`Dedupe`]; `None` takes every copy for a webhook of its own.
+    pub dedupe: Option<Dedupe>,
 }
 
 impl Default for SourceRules {
@@ -112,7 +183,64 @@ impl Default for SourceRules {
             reply: ReplyMode::default(),
             if_away: IfAway::default(),
             if_slow: IfSlow::default(),
+            if_failed: IfFailed::default(),
             if_sender_leaves: IfSenderLeaves::default(),
+            accepted: AcceptedReply::default(),
+            dedupe: None,
+        }
+    }
+}
+
+/// In what order a destination gets stored events.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Order {
+    /// Oldest first, several at once; one that has to wait for its next attempt holds up nobody.
+    #[default]
+    None,
+    /// One after the other: the next only after the last was settled.
+    Strict,
+}
+
+/// Rules of a destination. Every field has a default, so a partial document is a valid one.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct DestinationRules {
+    /// Where events go straight from the relay; `None`: to whatever agent serves the destination.
+    pub url: Option<TargetUrl>,
+    /// Keeps stored events waiting while set.
+    pub paused: bool,
+    /// A jq expression; events for which it gives `false`, `null` or nothing are not delivered.
+    pub filter: Option<String>,
+    /// A jq expression that makes what is delivered out of what came.
+    pub transform: Option<String>,
+    /// How long an attempt may take until the response head, in milliseconds. Default 30,000.
+    pub timeout_ms: u32,
+    /// Most attempts under way at once. Default 16: keeps a dev server busy and does not drown it.
+    pub concurrency: u32,
+    /// Most attempts started per second; `None` sets no pace.
+    pub pace_per_s: Option<u32>,
+    /// See [`Order`].
+    pub order: Order,
+    /// When to try again.
+    pub retry: Schedule,
+    /// Sign every delivery (Standard Webhooks). Published events are signed whatever this says.
+    pub sign: bool,
+}
+
+impl Default for DestinationRules {
+    fn default() -> Self {
+        Self {
+            url: None,
+            paused: false,
+            filter: None,
+            transform: None,
+            timeout_ms: 30_000,
+            concurrency: 16,
+            pace_per_s: None,
+            order: Order::default(),
+            retry: Schedule::default(),
+            sign: false,
         }
     }
 }
@@ -126,6 +254,8 @@ pub struct Destination {
     pub name: DestinationName,
     /// How agents share it.
     pub sharing: Sharing,
+    /// Its rules.
+    pub rules: Arc<DestinationRules>,
 }
 
 /// A stable public URL with its rules.
@@ -139,7 +269,7 @@ pub struct Source {
     pub slug: Slug,
     /// Its rules.
     pub rules: SourceRules,
-    /// Where events go; the first one is primary and answers the sender. Never empty.
+    /// Where events go; the first one is the primary, which answers the sender. Never empty.
     pub destinations: Vec<Destination>,
     /// Unix milliseconds.
     pub created_ms: u64,
@@ -196,13 +326,21 @@ pub struct Captured {
     pub total_bytes: u64,
     /// Whether the body came to its proper end.
     pub complete: bool,
+    /// The whole body is in a file of the store instead of in `bytes`.
+    pub is_in_file: bool,
 }
 
 impl Captured {
+    /// A whole body.
+    #[must_use]
+    pub fn whole(bytes: Bytes) -> Self {
+        Self { total_bytes: bytes.len() as u64, bytes, complete: true, is_in_file: false }
+    }
+
     /// Whether the bytes kept are not the whole body.
     #[must_use]
     pub fn is_truncated(&self) -> bool {
-        !self.complete || self.bytes.len() as u64 != self.total_bytes
+        !self.complete || (!self.is_in_file && self.bytes.len() as u64 != self.total_bytes)
     }
 }
 
@@ -217,6 +355,10 @@ pub enum Outcome {
     SentNoAnswer(&'static str),
     /// Refused at the door; never meant for the app.
     Refused(&'static str),
+    /// Stored, and the sender told so; what becomes of it is told by its deliveries.
+    Accepted(&'static str),
+    /// A copy of an event that was taken before.
+    Duplicate,
 }
 
 /// Where the time of one exchange went, in microseconds.
@@ -232,10 +374,10 @@ pub struct Times {
     pub app_us: u64,
 }
 
-/// What came back to the sender.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// What came back.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct RecordedAnswer {
-    /// Status sent to the sender.
+    /// Status; 0 where nothing came.
     pub status: u16,
     /// Header fields of the app's answer; empty when the answer is the relay's own.
     pub headers: HeaderBlock,
@@ -243,7 +385,18 @@ pub struct RecordedAnswer {
     pub body: Captured,
 }
 
-/// One event, with its one live attempt, as it is written down when the exchange is over.
+/// What of a request is not in its head's fields and not in its body.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct RequestShape {
+    /// How many bytes of the target found the source.
+    pub mount: u16,
+    /// Whether its body was chunked.
+    pub is_chunked: bool,
+    /// Trailer fields.
+    pub trailers: HeaderBlock,
+}
+
+/// One event as it is written down: with its one live attempt when that exchange is over, or when it is accepted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EventRecord {
     /// Its id; the time of arrival is part of it.
@@ -258,8 +411,12 @@ pub struct EventRecord {
     pub target: Vec<u8>,
     /// Header fields as forwarded.
     pub headers: HeaderBlock,
+    /// See [`RequestShape`].
+    pub shape: RequestShape,
     /// Request body.
     pub body: Captured,
+    /// The event this one is an edited copy or a duplicate of.
+    pub related: Option<EventId>,
     /// What happened.
     pub outcome: Outcome,
     /// Which agent it went to.
@@ -268,4 +425,6 @@ pub struct EventRecord {
     pub answer: RecordedAnswer,
     /// Where the time went.
     pub times: Times,
+    /// It was accepted and is in the store already: only what came later is added.
+    pub is_accepted: bool,
 }

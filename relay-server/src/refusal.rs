@@ -29,9 +29,9 @@ pub enum Refusal {
     /// The app did not answer in time.
     #[error("the application behind this source did not answer in time")]
     AppSlow,
-    /// The event was to be kept for later, and this server keeps nothing yet.
-    #[error("the application did not answer in time, and the event could not be kept; send it again later")]
-    NotKept,
+    /// The event was to be kept, and there is no room for it.
+    #[error("the relay has no room to keep this event; send it again later")]
+    DiskFull,
     /// Larger than the source takes.
     #[error("the request body is larger than this source takes")]
     BodyTooLarge,
@@ -73,7 +73,7 @@ impl Refusal {
             Self::RateLimited => 429,
             Self::HeaderTooLarge => 431,
             Self::AppRefused | Self::AppBroke => 502,
-            Self::AgentAway | Self::Paused | Self::NotKept | Self::Overloaded | Self::Draining => 503,
+            Self::AgentAway | Self::Paused | Self::DiskFull | Self::Overloaded | Self::Draining => 503,
             Self::AppSlow => 504,
         }
     }
@@ -89,7 +89,8 @@ impl Refusal {
             Self::Paused => "source_paused",
             Self::AppRefused => "app_refused",
             Self::AppBroke => "app_broke",
-            Self::AppSlow | Self::NotKept => "app_slow",
+            Self::AppSlow => "app_slow",
+            Self::DiskFull => "disk_full",
             Self::BodyTooLarge => "body_too_large",
             Self::RateLimited => "rate_limited",
             Self::Overloaded => "overloaded",
@@ -107,7 +108,8 @@ impl Refusal {
         match self {
             Self::RateLimited | Self::Overloaded => Some(Duration::from_secs(1)),
             Self::Draining => Some(Duration::from_secs(2)),
-            Self::AgentAway | Self::NotKept => Some(Duration::from_secs(10)),
+            Self::AgentAway => Some(Duration::from_secs(10)),
+            Self::DiskFull => Some(Duration::from_secs(5)),
             Self::Paused => Some(Duration::from_secs(60)),
             _ => None,
         }

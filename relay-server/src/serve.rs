@@ -19,15 +19,21 @@ use crate::activity::Activity;
 use crate::api::{self, AgentView, ApiState};
 use crate::clock::Clock;
 use crate::config::Config;
+use crate::delivery::dispatcher::{Dispatcher, Parts};
+use crate::delivery::intake::Intake;
 use crate::delivery::live::Live;
 use crate::delivery::recording::Recorder;
+use crate::delivery::under_way::UnderWay;
+use crate::delivery::url::UrlSender;
 use crate::ingress::gate::HeadLimits;
 use crate::ingress::gated::GateLimits;
 use crate::ingress::listener::Ingress;
 use crate::ingress::route::Router;
 use crate::ingress::tls;
+use crate::jq::{Jq, JqSettings};
 use crate::metrics::Metrics;
-use crate::store::{OpenError, Retention, Store};
+use crate::signing::SigningKey;
+use crate::store::{Cursor, OpenError, Retention, Store};
 use crate::tunnel::calls::Calls;
 use crate::tunnel::listener::Tunnel;
 use crate::tunnel::registry::Registry;
@@ -285,9 +291,23 @@ impl Server {
         };
         let router = api::router(api_state);
 
+        let signing = SigningKey::load_or_keep(&config.data.join("signing-secret"), entropy::random());
+        let program = config.jq.program.clone().map_or_else(std::env::current_exe, Ok);
+        let program = program.map_err(failed("the path of this program"))?;
+        let dispatcher = Dispatcher::new(Parts {
+            store: store.clone(),
+            registry: registry.clone(),
+            urls: UrlSender::new(config.urls.clone(), house.clone()).map_err(failed("sending to URLs"))?,
+            jq: Jq::new(JqSettings::new(program)),
+            signing: signing.map_err(failed("the secret of signatures"))?,
+            metrics: Arc::clone(&metrics),
+            clock: clock.clone(),
+            tasks: public.clone(),
+        });
         let tunnel = Tunnel {
             store: store.clone(),
             registry: registry.clone(),
+            dispatcher: dispatcher.clone(),
             metrics: Arc::clone(&metrics),
             clock: clock.clone(),
             tasks: house.clone(),
@@ -306,7 +326,15 @@ impl Server {
         let ingress = Arc::new(Ingress {
             router: Router::new(store.clone(), config.public.domain.clone()),
             store: store.clone(),
-            live: Live { registry: registry.clone(), recorder, tasks: public.clone() },
+            live: Live {
+                registry: registry.clone(),
+                intake: Intake { store: store.clone(), recorder: Arc::clone(&recorder) },
+                recorder,
+                dispatcher: dispatcher.clone(),
+                under_way: UnderWay::default(),
+                clock: clock.clone(),
+                tasks: public.clone(),
+            },
             limits: gate_limits(&config),
             connections_max: config.limits.connections_max,
             connections_per_ip_max: config.limits.connections_per_ip_max,
@@ -320,6 +348,7 @@ impl Server {
         ));
         house.spawn(watch_revocations(store.clone(), registry.clone(), clock, house.clone()));
         house.spawn(prune_for_ever(store.clone(), config.retention.policy(), house.clone()));
+        public.spawn(dispatcher.run());
         public.spawn(ingress.run(public_listener, tls));
         is_ready.store(true, Ordering::Relaxed);
         let drain = Duration::from_millis(config.limits.drain_ms);
@@ -419,9 +448,10 @@ async fn watch_revocations(store: Store, registry: Registry, clock: Clock, tasks
 /// Deletes old events in short steps.
 async fn prune_for_ever(store: Store, policy: Retention, tasks: Tasks) {
     while tokio::time::timeout(PRUNE_EVERY, tasks.draining()).await.is_err() {
+        let mut after = Cursor::default();
         loop {
-            match store.prune(policy).await {
-                Ok(pruned) if pruned.more && !tasks.is_draining() => {}
+            match store.prune(policy, after).await {
+                Ok(pruned) if pruned.more && !tasks.is_draining() => after = pruned.after,
                 Ok(_) => break,
                 Err(error) => {
                     tracing::warn!(%error, "old events could not be deleted");

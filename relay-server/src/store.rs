@@ -4,16 +4,23 @@
 //! connections, everything that changes to one writing thread that commits in batches. A method that says it changed
 //! something has it on disk (`fsync`) by then. Only [`Store::record`] does not wait: nobody was promised anything.
 
+mod accept;
+mod arrivals;
+mod audit;
 mod cache;
 mod column;
+mod deliveries;
+mod destinations;
 mod error;
 mod events;
+mod files;
 mod job;
 mod open;
 mod projects;
 mod queue;
 mod reader;
 mod record;
+mod replay;
 mod reserve;
 mod retention;
 mod sources;
@@ -31,14 +38,24 @@ use std::thread::JoinHandle;
 use protocol::id::EventId;
 use rusqlite::Connection;
 
+pub use self::accept::{Acceptance, Accepted, DedupeKey, NewDelivery, Start};
+pub use self::arrivals::Arrivals;
+pub use self::audit::{Audit, SourceAudit};
 pub use self::cache::Owner;
+pub use self::deliveries::{
+    Advanced, Attempt, DeliveryFilter, Lane, Leased, Next, Settlement, Want,
+};
+pub use self::destinations::DestinationChange;
 pub use self::error::{Health, OpenError, RecordFull, SourceError, StoreError};
-pub use self::events::{EVENTS_MAX, EventDetail, EventFilter, EventSummary, OutcomeKind};
+pub use self::events::{EVENTS_MAX, EventDetail, EventFilter, EventPage, EventSummary, Only, OutcomeKind};
+pub use self::files::{BodyFiles, INLINE_BYTES_MAX, PartialBody};
 pub use self::projects::DEFAULT_PROJECT;
-pub use self::retention::{Pruned, Retention};
+pub use self::replay::{REPLAY_STEP, Replayed};
+pub use self::retention::{Cursor, Pruned, Retention};
 pub use self::tokens::NewToken;
 
 use self::cache::Change;
+use self::job::Kind;
 use self::reader::Readers;
 use self::reserve::Reserve;
 use self::writer::{Shared, Writer};
@@ -64,6 +81,7 @@ pub struct Store {
 struct Inner {
     shared: Arc<Shared>,
     readers: Readers,
+    files: BodyFiles,
     last_key: AtomicU64,
     clock: Clock,
     writer: Mutex<Option<JoinHandle<()>>>,
@@ -105,6 +123,9 @@ impl Store {
         let conn = open::writer(&path)?;
         let cache = sources::load_all(&conn).map_err(refused)?;
         let last_key = newest_key(&conn).map_err(refused)?;
+        let files = BodyFiles::in_directory(data_dir)
+            .and_then(|files| files.sweep(&conn).map(|()| files))
+            .map_err(|source| OpenError::Directory { path: data_dir.join("bodies"), source })?;
         let readers = (0..reader::READERS).map(|_| open::reader(&path)).collect::<Result<_, _>>()?;
         let shared = Arc::new(Shared::new(cache));
         let writer =
@@ -116,6 +137,7 @@ impl Store {
         let inner = Inner {
             shared,
             readers: Readers::new(readers),
+            files,
             last_key: AtomicU64::new(last_key),
             clock,
             writer: Mutex::new(Some(thread)),
@@ -164,6 +186,24 @@ impl Store {
         self.shared().health.borrow().clone()
     }
 
+    /// Which destinations have something to do.
+    #[must_use]
+    pub fn arrivals(&self) -> &Arrivals {
+        &self.shared().arrivals
+    }
+
+    /// Where bodies are that are too large for the database.
+    #[must_use]
+    pub fn body_files(&self) -> &BodyFiles {
+        &self.inner.files
+    }
+
+    /// The disk failed under something other than the database: nothing is acknowledged from here on.
+    pub fn poison(&self, how: &std::io::Error) {
+        tracing::error!(error = %how, "the disk failed: nothing more is written");
+        self.shared().health.send_replace(Health::Poisoned(how.to_string()));
+    }
+
     /// Waits until the disk fails, and says how. The process has to end then: the next start reads what is there.
     pub async fn poisoned(&self) -> String {
         let mut health = self.shared().health.subscribe();
@@ -181,7 +221,15 @@ impl Store {
         T: Send + 'static,
         F: FnOnce(&Connection, &mut Vec<Change>) -> rusqlite::Result<T> + Send + 'static,
     {
-        let (job, answer) = job::job(work);
+        self.write_as(Kind::Change, work).await
+    }
+
+    async fn write_as<T, F>(&self, kind: Kind, work: F) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Connection, &mut Vec<Change>) -> rusqlite::Result<T> + Send + 'static,
+    {
+        let (job, answer) = job::job(kind, work);
         let queued = self.shared().queue.put_job(job);
         let answered = match queued {
             Ok(()) => answer.await.unwrap_or(Err(StoreError::Closed)),

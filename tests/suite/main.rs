@@ -13,5 +13,6 @@ mod programs;
 mod public_tls;
 mod reply_table;
 mod sharing;
+mod stored;
 mod tunnel_life;
 mod walls;

@@ -226,7 +226,7 @@ async fn requests_of_a_killed_agent_are_told_so_and_none_hangs() {
     }
     assert!(killed.elapsed() < Duration::from_secs(10), "told after {:?}", killed.elapsed());
     let after = house.post("hook").await.expect("the server is up");
-    assert_eq!((after.status, after.value("relay-error")), (503, "agent_away"));
+    assert_eq!(after.status, 202, "kept for whoever comes: {}", after.head);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -146,5 +146,5 @@ async fn revoking_a_token_ends_its_sessions_within_a_second() {
     assert!(store.revoke_token(world.project(), tokens[0].id).await.expect("revoked"));
     agent.until("the end", |e| matches!(e, AgentEvent::Link(LinkState::Ended(EndReason::Revoked)))).await;
     assert!(revoked.elapsed() < std::time::Duration::from_millis(1500), "{:?}", revoked.elapsed());
-    assert_eq!(world.post("hook", b"").await.status, 503);
+    assert_eq!(world.post("hook", b"").await.status, 202, "kept for whoever comes");
 }

@@ -16,7 +16,7 @@ use super::identity::Caller;
 use super::input::Params;
 use super::{ApiState, moment};
 use crate::model::{Captured, Times};
-use crate::store::{EVENTS_MAX, EventDetail, EventFilter, EventSummary, OutcomeKind};
+use crate::store::{EVENTS_MAX, EventDetail, EventFilter, EventSummary, Only, OutcomeKind};
 
 /// Events of a page when nothing is asked for.
 const EVENTS_DEFAULT: usize = 50;
@@ -68,6 +68,48 @@ pub(super) struct Page {
     source: Option<String>,
     before: Option<String>,
     limit: Option<usize>,
+    #[serde(flatten)]
+    only: Wanted,
+}
+
+/// What events have to be, as a query or a body says it.
+#[derive(Debug, Default, Deserialize)]
+pub(super) struct Wanted {
+    method: Option<String>,
+    outcome: Option<OutcomeKind>,
+    /// `500`, or `5xx`.
+    status: Option<String>,
+    /// RFC 3339.
+    since: Option<String>,
+    until: Option<String>,
+}
+
+impl Wanted {
+    pub(super) fn only(&self) -> Result<Only, ApiError> {
+        let time = |name, text: &Option<String>| -> Result<Option<u64>, ApiError> {
+            let parsed = text.as_deref().map(str::parse::<jiff::Timestamp>).transpose();
+            let parsed = parsed.map_err(|error| ApiError::malformed(format!("{name}: {error}")))?;
+            Ok(parsed.map(|time| u64::try_from(time.as_millisecond()).unwrap_or_default()))
+        };
+        Ok(Only {
+            method: self.method.clone(),
+            outcome: self.outcome,
+            status: self.status.as_deref().map(statuses).transpose()?,
+            since_ms: time("since", &self.since)?,
+            until_ms: time("until", &self.until)?,
+        })
+    }
+}
+
+/// `404` or `4xx` as a range.
+fn statuses(text: &str) -> Result<(u16, u16), ApiError> {
+    let class = text.strip_suffix("xx").and_then(|class| class.parse::<u16>().ok()).filter(|c| (1..=5).contains(c));
+    let one = text.parse::<u16>().ok().filter(|status| (100..600).contains(status));
+    match (class, one) {
+        (Some(class), _) => Ok((class * 100, class * 100 + 99)),
+        (None, Some(status)) => Ok((status, status)),
+        (None, None) => Err(ApiError::malformed("status: a number from 100 to 599, or a class such as `5xx`")),
+    }
 }
 
 /// `GET /events?source=&before=&limit=`: newest first, at most 200; `next` is the `before` of the page that follows.
@@ -86,10 +128,10 @@ pub(super) async fn list(
     if limit == 0 {
         return Err(ApiError::malformed("limit: at least 1"));
     }
-    let events =
-        state.store.events(EventFilter { project: caller.project(), sources, before, limit }).await?;
-    let next = events.last().filter(|_| events.len() == limit).map(|event| event.id.to_string());
-    let views = events.iter().filter_map(|event| Some(view(event, caller.name_of(&state, event.source)?)));
+    let filter = EventFilter { project: caller.project(), sources, before, limit, only: page.only.only()? };
+    let found = state.store.events(filter).await?;
+    let next = found.next.map(|next| next.to_string());
+    let views = found.events.iter().filter_map(|event| Some(view(event, caller.name_of(&state, event.source)?)));
     Ok(Json(json!({ "events": views.collect::<Vec<_>>(), "next": next })))
 }
 

@@ -166,6 +166,7 @@ fn event(id: EventId, source: SourceId, body: &'static [u8]) -> Box<EventRecord>
         bytes: bytes.into(),
         total_bytes: bytes.len() as u64,
         complete: true,
+        is_in_file: false,
     };
     Box::new(EventRecord {
         id,
@@ -176,6 +177,9 @@ fn event(id: EventId, source: SourceId, body: &'static [u8]) -> Box<EventRecord>
         headers: headers.clone(),
         body: captured(body),
         outcome: Outcome::Answered,
+        shape: Default::default(),
+        related: None,
+        is_accepted: false,
         agent: Some(AgentId(1)),
         answer: RecordedAnswer { status: 200, headers, body: captured(b"\xff") },
         times: Times { head_us: 1, total_us: 2, connect_us: 3, app_us: 4 },
@@ -313,7 +317,8 @@ async fn a_source_lives_through_the_api() {
         "rules": {
             "paused": false, "methods": ["POST"], "networks": [], "upgrade": false, "patience_ms": 5,
             "body_bytes_max": null, "in_flight_max": 256, "reply": "live", "if_away": "accept", "if_slow": "fail",
-            "if_sender_leaves": "finish",
+            "if_failed": "pass", "if_sender_leaves": "finish", "dedupe": null,
+            "accepted": { "status": 202, "headers": [], "body": null },
         },
     });
     assert_eq!(made.json(), expected);

@@ -33,12 +33,25 @@ impl Capture {
         self.is_complete = true;
     }
 
+    /// Whether more passed than could be kept.
+    #[must_use]
+    pub fn is_over(&self) -> bool {
+        self.total_bytes > self.bytes_max as u64
+    }
+
+    /// The whole body, once it has come to its end and was kept whole.
+    #[must_use]
+    pub fn kept(&self) -> Option<Bytes> {
+        (self.is_complete && !self.is_over()).then(|| Bytes::copy_from_slice(&self.kept))
+    }
+
     /// What was kept; this capture starts anew.
     pub fn take(&mut self) -> Captured {
         Captured {
             bytes: Bytes::from(std::mem::take(&mut self.kept)),
             total_bytes: std::mem::take(&mut self.total_bytes),
             complete: std::mem::take(&mut self.is_complete),
+            is_in_file: false,
         }
     }
 }

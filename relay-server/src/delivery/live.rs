@@ -3,25 +3,38 @@
 //! Retried silently only where not a byte can have reached the app. When the sender hangs up, a request that was
 //! sent whole may finish, and its outcome is recorded.
 
+mod upload;
+
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
-use link::{BodySend, BodyStream, ExchangeError, FrameRecv, SendHalf, StreamError};
+use link::{BodySend, BodyStream, ExchangeError, FrameRecv, StreamError};
 use protocol::code::StreamCode;
 use protocol::codec::Extensions;
 use protocol::field::{BodyFraming, HeaderBlock};
 use protocol::head::{Failure, FailureKind, RequestFlags, RequestHead, Response, ResponseHead, Sent, Timing};
 use protocol::id::{EventId, SessionId};
-use tokio::sync::oneshot;
 
+use self::upload::{FirstSent, Upload};
 use super::answer::AnswerBody;
-use super::body::{BodyFault, Gathered, Piece, RequestBody, gather, next_piece};
+use super::body::{BodyFault, RequestBody};
 use super::copies::Copies;
+use super::dedupe;
+use super::dispatcher::{Dispatcher, judge};
+use super::intake::{Fault, Intake, Receipt, StoredAnswer, Whole};
 use super::recording::{Recorder, Recording};
-use crate::model::{EventRecord, IfAway, IfSenderLeaves, IfSlow, Outcome, RecordedAnswer, Source};
+use super::tunnelled;
+use super::under_way::{FirstCopy, UnderWay};
+use super::verdict::{AttemptOutcome, is_worth_a_retry};
+use crate::clock::Clock;
+use crate::model::{
+    self, AttemptRecord, DeliveryId, EventRecord, IfAway, IfFailed, IfSenderLeaves, IfSlow, Outcome,
+    RecordedAnswer, ReplyMode, RequestShape, Source, Times,
+};
 use crate::refusal::Refusal;
+use crate::store::{Next, Settlement, Start};
 use crate::tunnel::registry::{Claim, NoClaim, Registry};
 use link::Tasks;
 
@@ -90,6 +103,8 @@ pub enum Reply {
     Answer(ResponseHead, AnswerBody),
     /// The app's yes to a protocol switch (101).
     Switched(ResponseHead, Box<Switched>),
+    /// It was kept, for this source under this id; the sender is told so.
+    Accepted(Arc<Source>, EventId, Receipt),
     /// The relay's own no.
     Refused(Refusal),
     /// Nobody is there to be told.
@@ -103,14 +118,28 @@ pub struct Live {
     pub registry: Registry,
     /// Writes events down.
     pub recorder: Arc<Recorder>,
+    /// Keeps what cannot be passed on.
+    pub intake: Intake,
+    /// Brings what is kept to where it belongs.
+    pub dispatcher: Dispatcher,
+    /// Copies of one event at the same instant.
+    pub under_way: UnderWay,
+    /// Wall clock.
+    pub clock: Clock,
     /// Where pumps and last wishes run.
     pub tasks: Tasks,
 }
 
-/// A failed try, and whether another agent may be asked.
+/// A failed try, and what is to be done about it.
 enum Missed {
+    /// Nobody took anything: another agent may be asked.
     Again,
+    /// The sender is to be told, unless the event can be kept.
     Over(Refusal, Outcome, Timing),
+    /// The app was asked and is not done.
+    Slow(Box<Held>),
+    /// The app answered, and its answer is one that is worth another try.
+    Failed(Box<AttemptRecord>),
     SenderGone,
 }
 
@@ -119,33 +148,54 @@ fn over(refusal: Refusal, outcome: Outcome) -> Missed {
 }
 
 impl Live {
-    /// Brings the webhook to its primary destination and the answer back.
-    pub async fn deliver(&self, mut order: Order, flight: Flight, mut body: impl RequestBody) -> Reply {
+    /// Brings the webhook to its primary destination and the answer back, or keeps it, as the source's rules say.
+    pub async fn deliver(&self, mut order: Order, flight: Flight, body: impl RequestBody) -> Reply {
         let mut recording = self.start_recording(&order, flight);
         let source = Arc::clone(&order.source);
+        let rules = &source.rules;
         let primary = &source.destinations[0];
-        let mut tried: Vec<SessionId> = Vec::new();
         // Claimed before the body is touched: to touch it is to answer `Expect: 100-continue`.
-        let mut claim = match self.registry.claim(primary.id, primary.sharing, &[]) {
-            Ok(claim) => claim,
-            Err(no) => return refuse(recording, no_claim(&order.source, no)),
+        let claimed = match self.must_wait(&source) {
+            Some(why) => Err(why),
+            None => self.registry.claim(primary.id, primary.sharing, &[]).map_err(|no| match no {
+                NoClaim::Away => "agent_away",
+                NoClaim::Full => "agent_full",
+            }),
         };
-        let gathered = match gather(&mut body) {
-            Ok(gathered) => gathered,
+        let is_kept = rules.reply == ReplyMode::Accepted || rules.if_away == IfAway::Accept;
+        let mut claim = match claimed {
+            Ok(claim) => claim,
+            Err(why) if is_kept && !order.is_upgrade => {
+                let upload = match Upload::begin(body, Arc::clone(&recording.request)) {
+                    Ok(upload) => upload,
+                    Err(fault) => return body_fault(recording, fault),
+                };
+                return self.keep(&source, why, recording, upload, Start::Ready).await;
+            }
+            Err("agent_full") => return refuse(recording, Refusal::Overloaded),
+            Err(_) => return refuse(recording, Refusal::AgentAway),
+        };
+        let mut upload = match Upload::begin(body, Arc::clone(&recording.request)) {
+            Ok(upload) => upload,
             Err(fault) => return body_fault(recording, fault),
         };
-        for piece in &gathered.pieces {
-            recording.see_request(piece);
+        // What may have to be kept after the app has seen it is kept first: the sender cannot be asked for it again.
+        if needs_whole(&source) && !order.is_upgrade
+            && let Err(fault) = upload.complete(&self.intake, order.event).await
+        {
+            return self.fault(recording, fault);
         }
-        if gathered.end.is_some() {
-            recording.see_request_end();
-        }
+        let deadline = tokio::time::Instant::from_std(order.received + patience(&source));
+        let whole = source.rules.dedupe.as_ref().and_then(|_| upload.whole_so_far());
+        let _first = match self.first_of_copies(&source, &mut recording, whole.as_ref(), deadline).await {
+            Ok(first) => first,
+            Err(Copied::Before) => return self.keep(&source, "duplicate", recording, upload, Start::Ready).await,
+            Err(Copied::StillUnderWay) => return refuse(recording, Refusal::AppSlow),
+            Err(Copied::Unknown(fault)) => return self.fault(recording, fault),
+        };
+        let mut tried: Vec<SessionId> = Vec::new();
         let mut head = request_head(&mut order, claim.serve);
-        let mut copies = self.copies(&order, &head, claim.session.id);
-        for piece in &gathered.pieces {
-            copies.data(piece);
-        }
-        let mut body = Some((body, copies));
+        upload.copy_to(self.copies(&source, &head, claim.session.id));
         loop {
             recording.goes_to(claim.session.agent);
             head.serve = claim.serve;
@@ -153,32 +203,239 @@ impl Live {
             let waiting = Waiting {
                 tasks: &self.tasks,
                 held: None,
-                may_finish: order.source.rules.if_sender_leaves == IfSenderLeaves::Finish,
+                may_finish: rules.if_sender_leaves == IfSenderLeaves::Finish,
             };
-            let missed =
-                match self.try_once(&order, &head, &gathered, &mut body, claim, waiting, recording).await {
-                    Ok(reply) => return reply,
-                    Err((missed, back)) => {
-                        recording = back;
-                        missed
-                    }
-                };
-            let last = match missed {
+            let missed = match self.try_once(&order, &head, &mut upload, claim, waiting, recording).await {
+                Ok(reply) => return reply,
+                Err((missed, back)) => {
+                    recording = back;
+                    missed
+                }
+            };
+            let (refusal, outcome, timing) = match missed {
                 Missed::SenderGone => return Reply::Gone,
+                Missed::Slow(held) => return self.keep_slow(&source, *held, recording, upload).await,
+                Missed::Failed(attempt) => {
+                    let next = self.judge(&attempt, &source);
+                    return self.keep(&source, "app_failed", recording, upload, Start::Tried(attempt, next)).await;
+                }
                 Missed::Over(refusal, outcome, timing) => (refusal, outcome, timing),
                 Missed::Again => match self.registry.claim(primary.id, primary.sharing, &tried) {
-                    Ok(next) if tried.len() < TRIES_MAX && (gathered.end.is_some() || body.is_some()) => {
+                    Ok(next) if tried.len() < TRIES_MAX && upload.can_be_sent_again() => {
                         claim = next;
                         continue;
                     }
                     Ok(_) | Err(_) => {
-                        let refusal = no_claim(&order.source, NoClaim::Away);
-                        (refusal, Outcome::NotSent("no agent took it"), Timing::default())
+                        (Refusal::AgentAway, Outcome::NotSent("agent_away"), Timing::default())
                     }
                 },
             };
-            recording.refused(last.0.status(), last.0.code(), last.1, last.2);
-            return Reply::Refused(last.0);
+            if let Outcome::NotSent(reason) = outcome
+                && rules.if_away == IfAway::Accept
+                && !order.is_upgrade
+            {
+                return self.keep_unsent(&source, reason, (refusal, timing), recording, upload).await;
+            }
+            recording.refused(refusal.status(), refusal.code(), outcome, timing);
+            return Reply::Refused(refusal);
+        }
+    }
+
+    /// Why the event cannot be passed on while its sender waits, whoever is there.
+    fn must_wait(&self, source: &Source) -> Option<&'static str> {
+        let primary = &source.destinations[0];
+        if source.rules.reply == ReplyMode::Accepted {
+            return Some("accepted");
+        }
+        if primary.rules.url.is_some() {
+            return Some("primary_is_url");
+        }
+        if primary.rules.paused {
+            return Some("destination_paused");
+        }
+        let is_behind = primary.rules.order == model::Order::Strict && self.dispatcher.has_open(primary.id);
+        is_behind.then_some("in_turn")
+    }
+
+    /// Keeps an event whose body is still coming.
+    async fn keep<B: RequestBody>(
+        &self,
+        source: &Arc<Source>,
+        why: &'static str,
+        recording: Recording,
+        upload: Upload<B>,
+        start: Start,
+    ) -> Reply {
+        let event = recording.event();
+        match upload.whole(&self.intake, event).await {
+            Ok(whole) => self.keep_whole(source, why, recording, whole, start).await,
+            Err(Some(fault)) => self.fault(recording, fault),
+            Err(None) => refuse(recording, Refusal::AppBroke),
+        }
+    }
+
+    async fn keep_whole(
+        &self,
+        source: &Arc<Source>,
+        why: &'static str,
+        recording: Recording,
+        whole: Whole,
+        start: Start,
+    ) -> Reply {
+        let event = recording.event();
+        let status = source.rules.accepted.status;
+        let answer = StoredAnswer::Relay { status, why };
+        match self.intake.take_in(source, recording, whole, answer, Some(start)).await {
+            Ok(receipt) => Reply::Accepted(Arc::clone(source), event, receipt),
+            Err(Fault::Relay(refusal)) => Reply::Refused(refusal),
+            Err(Fault::Body(_)) => Reply::Gone,
+        }
+    }
+
+    /// Keeps an event of which not a byte reached the app, if its body can still be had.
+    async fn keep_unsent<B: RequestBody>(
+        &self,
+        source: &Arc<Source>,
+        reason: &'static str,
+        (refusal, timing): (Refusal, Timing),
+        mut recording: Recording,
+        upload: Upload<B>,
+    ) -> Reply {
+        let attempt = Box::new(AttemptRecord {
+            started_ms: self.clock.now_ms(),
+            outcome: AttemptOutcome::NotSent(reason),
+            text: None,
+            agent: recording.agent(),
+            answer: RecordedAnswer::default(),
+            times: Times { connect_us: u64::from(timing.connect_us), ..Times::default() },
+        });
+        match upload.whole(&self.intake, recording.event()).await {
+            Ok(whole) => {
+                let start = if reason == "agent_away" { Start::Ready } else { Start::Tried(attempt, Next::Ready) };
+                self.keep_whole(source, reason, recording, whole, start).await
+            }
+            Err(Some(fault)) => self.fault(recording, fault),
+            // Too much of it is gone to keep it.
+            Err(None) => {
+                recording.refused(refusal.status(), refusal.code(), Outcome::NotSent(reason), timing);
+                Reply::Refused(refusal)
+            }
+        }
+    }
+
+    /// Keeps an event whose app is not done yet: the exchange goes on, and its outcome is the first attempt's.
+    async fn keep_slow<B: RequestBody>(
+        &self,
+        source: &Arc<Source>,
+        held: Held,
+        recording: Recording,
+        upload: Upload<B>,
+    ) -> Reply {
+        let event = recording.event();
+        let started_ms = self.clock.now_ms().saturating_sub(u64::from(source.rules.patience_ms));
+        let Some(whole) = upload.into_whole() else { return refuse(recording, Refusal::AppSlow) };
+        let reply = self.keep_whole(source, "app_slow", recording, whole, Start::UnderWay(started_ms)).await;
+        if let Reply::Accepted(_, _, Receipt { duplicate_of: None }) = reply {
+            let (this, source) = (self.clone(), Arc::clone(source));
+            self.tasks.spawn(async move { this.hear_out(source, event, held, started_ms).await });
+        }
+        reply
+    }
+
+    /// Waits for an app that was too slow for its sender, and settles the delivery with what it says.
+    async fn hear_out(&self, source: Arc<Source>, event: EventId, mut held: Held, started_ms: u64) {
+        let heard = tokio::time::timeout(FINISH_DEADLINE, async {
+            loop {
+                match held.frames.next_frame().await.ok().flatten().map(|frame| Response::read(&frame)) {
+                    Some(Ok(Response::Head(head))) => break Ok(head),
+                    Some(Ok(Response::Interim(_))) => {}
+                    Some(Ok(Response::Failure(failure))) => break Err(Some(failure)),
+                    _ => break Err(None),
+                }
+            }
+        });
+        let agent = Some(held.claim.session.agent);
+        let of = |outcome, text, answer, timing: Timing| {
+            let times = Times {
+                head_us: 0,
+                total_us: self.clock.now_ms().saturating_sub(started_ms) * 1_000,
+                connect_us: u64::from(timing.connect_us),
+                app_us: u64::from(timing.app_us),
+            };
+            Box::new(AttemptRecord { started_ms, outcome, text, agent, answer, times })
+        };
+        let attempt = match heard.await {
+            Ok(Ok(head)) => {
+                let answer = tunnelled::read_answer(&head, held.frames).await;
+                of(AttemptOutcome::Answered(head.status), None, answer, head.timing)
+            }
+            Ok(Err(Some(failure))) => {
+                let outcome = tunnelled::outcome_of(&failure);
+                of(outcome, Some(failure.text), RecordedAnswer::default(), failure.timing)
+            }
+            Ok(Err(None)) => {
+                of(AttemptOutcome::SentNoAnswer("answer_broke"), None, RecordedAnswer::default(), Timing::default())
+            }
+            Err(_) => {
+                of(AttemptOutcome::SentNoAnswer("app_slow"), None, RecordedAnswer::default(), Timing::default())
+            }
+        };
+        let next = self.judge(&attempt, &source);
+        let settlement =
+            Settlement { delivery: DeliveryId { event, no: 1 }, attempt: 1, record: Some(attempt), next };
+        self.dispatcher.live_is_over(source.destinations[0].id, settlement);
+    }
+
+    fn judge(&self, attempt: &AttemptRecord, source: &Source) -> Next {
+        judge(attempt, &source.destinations[0], 1, attempt.started_ms, self.clock.now_ms())
+    }
+
+    /// Puts an event that the app answered on disk for the other destinations, and against copies, before its sender
+    /// hears of it.
+    async fn keep_live<B: RequestBody>(
+        &self,
+        source: &Arc<Source>,
+        recording: &mut Recording,
+        upload: &Upload<B>,
+    ) -> Result<(), Refusal> {
+        if source.destinations.len() == 1 && source.rules.dedupe.is_none() {
+            return Ok(());
+        }
+        match upload.whole_so_far() {
+            Some(whole) => self.intake.take_in_live(source, recording, whole).await,
+            // A switched protocol has no body to keep.
+            None => Ok(()),
+        }
+    }
+
+    /// Waits until no other copy of the event is under way, and says whether one came before. The guard keeps later
+    /// copies waiting.
+    async fn first_of_copies(
+        &self,
+        source: &Source,
+        recording: &mut Recording,
+        whole: Option<&Whole>,
+        deadline: tokio::time::Instant,
+    ) -> Result<Option<FirstCopy>, Copied> {
+        let (Some(rule), Some(whole)) = (&source.rules.dedupe, whole) else { return Ok(None) };
+        let Some(key) = dedupe::key(rule, recording.headers(), &whole.body) else { return Ok(None) };
+        let waited = tokio::time::timeout_at(deadline, self.under_way.enter(source.id, key.hash)).await;
+        let Ok(first) = waited else { return Err(Copied::StillUnderWay) };
+        match self.intake.store.first_copy(source.id, key).await {
+            Ok(None) => Ok(Some(first)),
+            Ok(Some(_)) => Err(Copied::Before),
+            Err(error) => Err(Copied::Unknown(error.into())),
+        }
+    }
+
+    fn fault(&self, mut recording: Recording, fault: Fault) -> Reply {
+        match fault {
+            Fault::Body(fault) => body_fault(recording, fault),
+            Fault::Relay(refusal) => {
+                let outcome = Outcome::Refused(refusal.code());
+                recording.refused(refusal.status(), refusal.code(), outcome, Timing::default());
+                Reply::Refused(refusal)
+            }
         }
     }
 
@@ -190,106 +447,84 @@ impl Live {
             method: order.method.clone(),
             target: order.target.clone(),
             headers: order.headers.clone(),
+            shape: RequestShape {
+                mount: order.mount,
+                is_chunked: order.framing == BodyFraming::Chunked,
+                trailers: HeaderBlock::default(),
+            },
             body: Default::default(),
+            related: None,
             outcome: Outcome::NotSent("sender_gone"),
             agent: None,
-            answer: RecordedAnswer { status: 0, headers: HeaderBlock::default(), body: Default::default() },
+            answer: RecordedAnswer::default(),
             times: Default::default(),
+            is_accepted: false,
         };
         Recording::start(Arc::clone(&self.recorder), Box::new(record), flight, order.received)
     }
 
-    fn copies(&self, order: &Order, head: &RequestHead, primary: SessionId) -> Copies {
-        let mut claims = Vec::new();
-        let mut destinations = order.source.destinations.iter();
-        if let Some(first) = destinations.next()
-            && first.sharing == protocol::control::Sharing::Broadcast
-        {
-            claims = self.registry.claim_others(first.id, Some(primary));
+    /// Copies for the other agents of a broadcast.
+    fn copies(&self, source: &Source, head: &RequestHead, primary: SessionId) -> Copies {
+        let destination = &source.destinations[0];
+        if destination.sharing != protocol::control::Sharing::Broadcast {
+            return Copies::default();
         }
-        for other in destinations {
-            if other.sharing == protocol::control::Sharing::Broadcast {
-                claims.extend(self.registry.claim_others(other.id, None));
-            } else if let Ok(claim) = self.registry.claim(other.id, other.sharing, &[]) {
-                claims.push(claim);
-            }
-        }
+        let claims = self.registry.claim_others(destination.id, Some(primary));
         if claims.is_empty() { Copies::default() } else { Copies::start(&self.tasks, claims, head) }
     }
 
-    #[expect(clippy::too_many_arguments, reason = "one try needs everything one delivery has")]
     async fn try_once<B: RequestBody>(
         &self,
         order: &Order,
         head: &RequestHead,
-        gathered: &Gathered,
-        body: &mut Option<(B, Copies)>,
+        upload: &mut Upload<B>,
         claim: Claim,
         mut waiting: Waiting<'_>,
         mut recording: Recording,
     ) -> Result<Reply, (Missed, Recording)> {
-        let patience = Duration::from_millis(u64::from(order.source.rules.patience_ms));
-        let deadline = tokio::time::Instant::from_std(order.received + patience);
+        let source = &order.source;
+        let deadline = tokio::time::Instant::from_std(order.received + patience(source));
         let opened = claim.session.link().open(OPEN_DEADLINE).await;
         let Ok((half, recv)) = opened else {
             claim.session.probe();
             return Err((Missed::Again, recording));
         };
         recording.sent();
-        let sent = tokio::time::timeout_at(deadline, send_first(half, head, gathered)).await;
-        let rest = match sent {
-            Ok(Ok(rest)) => rest,
+        let sent = tokio::time::timeout_at(deadline, upload.send(&self.tasks, half, head)).await;
+        let upgrade_half = match sent {
+            Ok(Ok(FirstSent::Under)) => None,
+            Ok(Ok(FirstSent::Switchable(send))) => Some(send),
             Ok(Err(error)) if is_refusal(&error) => return Err((Missed::Again, recording)),
             Ok(Err(error)) => {
                 tracing::debug!(%error, event.id = %order.event, "request broke off");
                 return Err((over(Refusal::AppBroke, Outcome::SentNoAnswer("link_lost")), recording));
             }
-            Err(_) => return Err((over(too_slow(order), Outcome::SentNoAnswer("app_slow")), recording)),
+            Err(_) => return Err((over(Refusal::AppSlow, Outcome::SentNoAnswer("app_slow")), recording)),
         };
-        let mut fault = None;
-        let mut upgrade_half = None;
-        match rest {
-            Rest::Nothing => {
-                if let Some((_, copies)) = body.take() {
-                    copies.end(gathered.end.as_ref().unwrap_or(&HeaderBlock::default()));
-                }
-            }
-            Rest::Switchable(send) => upgrade_half = Some(send),
-            // From here on the body is on its way and cannot be sent to anybody else.
-            Rest::Body(send) => {
-                if let Some((body, copies)) = body.take() {
-                    let (tell, told) = oneshot::channel();
-                    let capture = Arc::clone(&recording.request);
-                    self.tasks.spawn(async move {
-                        let end = pump(body, send, capture, copies).await;
-                        let _ = tell.send(end);
-                    });
-                    fault = Some(told);
-                }
-            }
-        }
-        waiting.may_finish &= fault.is_none() && !order.is_upgrade;
-        waiting.held = Some(Held { frames: FrameRecv::new(recv), claim, recording });
-        let waited = waiting.for_head(deadline, fault).await;
-        let Held { frames, claim, recording } = waiting.held.take().expect("given above, taken here");
-        let method = &head.method;
+        waiting.may_finish &= !upload.is_pumping() && !order.is_upgrade;
+        waiting.held = Some(Under { held: Held { frames: FrameRecv::new(recv), claim }, recording });
+        let waited = waiting.for_head(deadline, upload).await;
+        let Under { held, mut recording } = waiting.held.take().expect("given above, taken here");
         let head = match waited {
             Waited::Head(head) => head,
-            Waited::Failed(failure) => return Err((failed(order, &failure), recording)),
+            Waited::Failed(failure) => return Err((failed(&failure), recording)),
             Waited::Refused => return Err((Missed::Again, recording)),
             Waited::Broke(error) => {
                 tracing::debug!(%error, event.id = %order.event, "no answer");
                 return Err((over(Refusal::AppBroke, Outcome::SentNoAnswer("answer_broke")), recording));
             }
+            Waited::Slow if source.rules.if_slow == IfSlow::Accept && upload.is_whole() && !order.is_upgrade => {
+                return Err((Missed::Slow(Box::new(held)), recording));
+            }
             Waited::Slow => {
-                return Err((over(too_slow(order), Outcome::SentNoAnswer("app_slow")), recording));
+                return Err((over(Refusal::AppSlow, Outcome::SentNoAnswer("app_slow")), recording));
             }
             Waited::Fault(BodyFault::Gone) => return Err((Missed::SenderGone, recording)),
             Waited::Fault(BodyFault::Refused(refusal)) => {
                 return Err((over(refusal, Outcome::SentNoAnswer("request_broke")), recording));
             }
         };
-        let mut recording = recording;
+        let Held { frames, claim } = held;
         if head.status == 101 {
             let Some(send) = upgrade_half else {
                 // Nobody asked to switch: an app that does so anyway is not understood.
@@ -300,16 +535,57 @@ impl Live {
             return Ok(Reply::Switched(head, Box::new(Switched { send, recv, claim, recording })));
         }
         drop(upgrade_half);
-        if head.body == BodyFraming::None && promises_body(&head, method) {
+        if head.body == BodyFraming::None && promises_body(&head, &order.method) {
             return Err((over(Refusal::AppBroke, Outcome::SentNoAnswer("answer_broke")), recording));
+        }
+        if source.rules.if_failed == IfFailed::Accept && is_worth_a_retry(head.status) && upload.is_whole() {
+            let started_ms = self.clock.now_ms();
+            let answer = tunnelled::read_answer(&head, frames).await;
+            let times = Times {
+                head_us: 0,
+                total_us: u64::try_from(order.received.elapsed().as_micros()).unwrap_or(u64::MAX),
+                connect_us: u64::from(head.timing.connect_us),
+                app_us: u64::from(head.timing.app_us),
+            };
+            let outcome = AttemptOutcome::Answered(head.status);
+            let agent = Some(claim.session.agent);
+            let attempt = AttemptRecord { started_ms, outcome, text: None, agent, answer, times };
+            return Err((Missed::Failed(Box::new(attempt)), recording));
         }
         let Ok(stream) = BodyStream::new(frames.into_body(head.body)) else {
             return Err((over(Refusal::AppBroke, Outcome::SentNoAnswer("answer_broke")), recording));
         };
         recording.answered(&head);
+        if let Err(refusal) = self.keep_live(source, &mut recording, upload).await {
+            // The app has it, the others will not: the sender hears that it is to be sent again.
+            return Err((over(refusal, Outcome::Answered), recording));
+        }
         let body = AnswerBody::of_app(stream, head.body, claim, recording);
         Ok(Reply::Answer(head, body))
     }
+}
+
+/// Why an event is not to be passed on.
+enum Copied {
+    /// A copy of it was taken before.
+    Before,
+    /// A copy of it has been under way for as long as its sender has patience.
+    StillUnderWay,
+    /// That could not be found out.
+    Unknown(Fault),
+}
+
+fn patience(source: &Source) -> Duration {
+    Duration::from_millis(u64::from(source.rules.patience_ms))
+}
+
+/// Whether the whole body has to be there before the app sees any of it.
+fn needs_whole(source: &Source) -> bool {
+    let rules = &source.rules;
+    rules.if_slow == IfSlow::Accept
+        || rules.if_failed == IfFailed::Accept
+        || rules.dedupe.is_some()
+        || source.destinations.len() > 1
 }
 
 /// The head as the agent gets it. Takes what it needs out of the order, whose record has a copy.
@@ -344,21 +620,6 @@ fn promises_body(head: &ResponseHead, method: &str) -> bool {
         && !matches!(head.headers.framing(), Ok(None | Some(BodyFraming::None | BodyFraming::Length(0))))
 }
 
-fn no_claim(source: &Source, no: NoClaim) -> Refusal {
-    match (no, source.rules.if_away) {
-        (NoClaim::Full, _) => Refusal::Overloaded,
-        // Stored deliveries do not exist yet, so `accept` cannot promise anything either.
-        (NoClaim::Away, IfAway::Accept | IfAway::Refuse) => Refusal::AgentAway,
-    }
-}
-
-fn too_slow(order: &Order) -> Refusal {
-    match order.source.rules.if_slow {
-        IfSlow::Fail => Refusal::AppSlow,
-        IfSlow::Accept => Refusal::NotKept,
-    }
-}
-
 fn refuse(mut recording: Recording, refusal: Refusal) -> Reply {
     recording.refused(refusal.status(), refusal.code(), Outcome::NotSent(refusal.code()), Timing::default());
     Reply::Refused(refusal)
@@ -375,7 +636,7 @@ fn body_fault(mut recording: Recording, fault: BodyFault) -> Reply {
     }
 }
 
-fn failed(order: &Order, failure: &Failure) -> Missed {
+fn failed(failure: &Failure) -> Missed {
     let outcome = |code| match failure.sent {
         Sent::No => Outcome::NotSent(code),
         Sent::Maybe => Outcome::SentNoAnswer(code),
@@ -387,85 +648,13 @@ fn failed(order: &Order, failure: &Failure) -> Missed {
         (FailureKind::APP_REFUSED, _) => {
             Missed::Over(Refusal::AppRefused, outcome("app_refused"), failure.timing)
         }
-        (FailureKind::APP_SLOW, _) => Missed::Over(too_slow(order), outcome("app_slow"), failure.timing),
+        (FailureKind::APP_SLOW, _) => Missed::Over(Refusal::AppSlow, outcome("app_slow"), failure.timing),
         _ => Missed::Over(Refusal::AppBroke, outcome("app_broke"), failure.timing),
     }
 }
 
 fn is_refusal(error: &ExchangeError) -> bool {
     matches!(error, ExchangeError::Stream(StreamError::GivenUp(StreamCode::REFUSED)))
-}
-
-enum Rest {
-    /// All of the body was sent.
-    Nothing,
-    /// More is to come.
-    Body(BodySend),
-    /// The stream stays open, in case the app switches protocols.
-    Switchable(BodySend),
-}
-
-/// Sends head and gathered body in one write; ends the body if that was all.
-async fn send_first(half: SendHalf, head: &RequestHead, gathered: &Gathered) -> Result<Rest, ExchangeError> {
-    let mut bytes = Vec::with_capacity(head.headers.as_bytes().len() + head.target.len() + 128);
-    head.write(&mut bytes);
-    if head.flags.has(RequestFlags::UPGRADE) {
-        let mut send = BodySend::new(half, bytes.into(), BodyFraming::Chunked);
-        send.flush().await?;
-        return Ok(Rest::Switchable(send));
-    }
-    let mut send = BodySend::new(half, bytes.into(), head.body);
-    for piece in &gathered.pieces {
-        send.queue(piece.clone())?;
-    }
-    if let Some(trailers) = &gathered.end {
-        send.end(trailers).await?;
-        return Ok(Rest::Nothing);
-    }
-    send.flush().await?;
-    Ok(Rest::Body(send))
-}
-
-/// Moves the rest of a request body into the tunnel at the pace of the slower side.
-async fn pump(
-    mut body: impl RequestBody,
-    mut send: BodySend,
-    capture: Arc<std::sync::Mutex<super::capture::Capture>>,
-    mut copies: Copies,
-) -> Option<BodyFault> {
-    let mut trailers = HeaderBlock::default();
-    loop {
-        let piece = match next_piece(&mut body).await {
-            Ok(Some(Piece::Data(data))) => data,
-            Ok(Some(Piece::Trailers(block))) => {
-                trailers = block;
-                continue;
-            }
-            Ok(None) => {
-                capture.lock().expect("capture lock").see_end();
-                copies.end(&trailers);
-                // A short body resets the stream: the app sees a broken request, never a short complete one.
-                return match send.end(&trailers).await {
-                    Err(ExchangeError::Body(_)) => Some(BodyFault::Gone),
-                    _ => None,
-                };
-            }
-            Err(fault) => {
-                send.reset(StreamCode::CANCELLED);
-                return Some(fault);
-            }
-        };
-        capture.lock().expect("capture lock").see(&piece);
-        copies.data(&piece);
-        let sent = match send.queue(piece) {
-            Ok(()) => send.flush().await,
-            Err(_) => return Some(BodyFault::Gone),
-        };
-        if sent.is_err() {
-            // An early answer: the app wants no more of it. Whoever waits for the head hears why.
-            return None;
-        }
-    }
 }
 
 enum Waited {
@@ -477,39 +666,39 @@ enum Waited {
     Fault(BodyFault),
 }
 
+/// An exchange that waits for its answer.
 struct Held {
     frames: FrameRecv,
     claim: Claim,
+}
+
+/// The same, with the record of its event.
+struct Under {
+    held: Held,
     recording: Recording,
 }
 
 /// Waits for the response head. Dropped meanwhile (the sender hung up), it lets the app finish if it may.
 struct Waiting<'a> {
     tasks: &'a Tasks,
-    held: Option<Held>,
+    held: Option<Under>,
     may_finish: bool,
 }
 
 impl Waiting<'_> {
-    async fn for_head(
+    async fn for_head<B: RequestBody>(
         &mut self,
         patience: tokio::time::Instant,
-        mut fault: Option<oneshot::Receiver<Option<BodyFault>>>,
+        upload: &mut Upload<B>,
     ) -> Waited {
-        let held = self.held.as_mut().expect("held while waiting");
+        let held = &mut self.held.as_mut().expect("held while waiting").held;
         let probe_every = PROBE_AFTER.max(3 * held.claim.session.link().rtt());
         let wake = tokio::time::sleep_until(patience.min(tokio::time::Instant::now() + probe_every));
         tokio::pin!(wake);
         loop {
             let frame = tokio::select! {
                 frame = held.frames.next_frame() => frame,
-                end = async { fault.as_mut().expect("guarded").await }, if fault.is_some() => {
-                    fault = None;
-                    match end {
-                        Ok(Some(fault)) => return Waited::Fault(fault),
-                        Ok(None) | Err(_) => continue,
-                    }
-                }
+                fault = upload.broke(), if upload.is_pumping() => return Waited::Fault(fault),
                 () = &mut wake => {
                     let now = tokio::time::Instant::now();
                     if now >= patience {
@@ -539,33 +728,35 @@ impl Waiting<'_> {
 
 impl Drop for Waiting<'_> {
     fn drop(&mut self) {
-        let Some(held) = self.held.take() else { return };
+        let Some(under) = self.held.take() else { return };
         if self.may_finish {
             self.tasks.spawn(async move {
-                let _ = tokio::time::timeout(FINISH_DEADLINE, finish(held)).await;
+                let _ = tokio::time::timeout(FINISH_DEADLINE, finish(under)).await;
             });
         }
     }
 }
 
 /// Hears the app out for the record, after its sender left.
-async fn finish(mut held: Held) {
+async fn finish(under: Under) {
+    let Under { held: Held { mut frames, claim }, mut recording } = under;
     let head = loop {
-        match held.frames.next_frame().await.ok().flatten().map(|frame| Response::read(&frame)) {
+        match frames.next_frame().await.ok().flatten().map(|frame| Response::read(&frame)) {
             Some(Ok(Response::Head(head))) => break head,
             Some(Ok(Response::Interim(_))) => {}
             _ => return,
         }
     };
-    held.recording.answered(&head);
-    let mut recv = held.frames.into_body(head.body);
+    recording.answered(&head);
+    let mut recv = frames.into_body(head.body);
     while let Ok(Some(part)) = recv.next().await {
         match part {
-            protocol::body::BodyPart::Data(data) => held.recording.answer.see(&data),
+            protocol::body::BodyPart::Data(data) => recording.answer.see(&data),
             protocol::body::BodyPart::End(_) => {
-                held.recording.answer.see_end();
-                return;
+                recording.answer.see_end();
+                break;
             }
         }
     }
+    drop(claim);
 }

@@ -3,14 +3,16 @@
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
+use protocol::field::HeaderBlock;
 use protocol::head::{ResponseHead, Timing};
-use protocol::id::AgentId;
+use protocol::id::{AgentId, EventId};
 
 use super::capture::Capture;
+use super::intake::{StoredAnswer, Whole};
 use super::live::Flight;
 use crate::activity::Activity;
 use crate::metrics::Metrics;
-use crate::model::{EventRecord, Outcome};
+use crate::model::{EventRecord, Outcome, RecordedAnswer};
 use crate::store::Store;
 
 /// Where records go.
@@ -105,8 +107,66 @@ impl Recording {
         self.recorder.metrics.refused(code);
     }
 
+    /// The event's id.
+    #[must_use]
+    pub fn event(&self) -> EventId {
+        self.record.as_ref().expect("there until dropped").id
+    }
+
+    /// Its header fields.
+    #[must_use]
+    pub fn headers(&self) -> &HeaderBlock {
+        &self.record.as_ref().expect("there until dropped").headers
+    }
+
+    /// Which agent it went to, if any.
+    #[must_use]
+    pub fn agent(&self) -> Option<AgentId> {
+        self.record.as_ref().expect("there until dropped").agent
+    }
+
+    /// The record of an event that is accepted: written by the store before anybody is told, and not again.
+    #[must_use]
+    pub fn into_accepted(mut self, whole: Whole, answer: StoredAnswer) -> Box<EventRecord> {
+        let elapsed_us = self.elapsed_us();
+        let mut record = self.record.take().expect("there until dropped");
+        let metrics = &self.recorder.metrics;
+        metrics.in_flight.dec();
+        metrics.request_bytes.inc_by(whole.body.total_bytes);
+        record.fill(whole);
+        if let StoredAnswer::Relay { status, why } = answer {
+            record.outcome = Outcome::Accepted(why);
+            record.answer = RecordedAnswer { status, ..RecordedAnswer::default() };
+            (record.times.head_us, record.times.total_us) = (elapsed_us, elapsed_us);
+        }
+        record
+    }
+
+    /// The record of an event whose answer goes on: written by the store before its head is passed on, and completed
+    /// when it is over.
+    #[must_use]
+    pub fn accepted_so_far(&mut self, whole: Whole) -> Box<EventRecord> {
+        let record = self.record();
+        let mut so_far = Box::new(record.clone());
+        so_far.fill(whole);
+        record.is_accepted = true;
+        so_far
+    }
+
+    /// The store did not take it after all.
+    pub fn not_accepted(&mut self) {
+        self.record().is_accepted = false;
+    }
+
     fn elapsed_us(&self) -> u64 {
         u64::try_from(self.started.elapsed().as_micros()).unwrap_or(u64::MAX)
+    }
+}
+
+impl EventRecord {
+    fn fill(&mut self, whole: Whole) {
+        self.body = whole.body;
+        self.shape.trailers = whole.trailers;
     }
 }
 
@@ -120,7 +180,10 @@ impl Drop for Recording {
         metrics.in_flight.dec();
         metrics.request_bytes.inc_by(record.body.total_bytes);
         metrics.answer_bytes.inc_by(record.answer.body.total_bytes);
-        self.recorder.activity.publish(&record);
+        // Of an accepted one its watchers have heard.
+        if !record.is_accepted {
+            self.recorder.activity.publish(&record);
+        }
         match self.recorder.store.record(record) {
             Ok(()) => metrics.events_recorded.inc(),
             Err(_full) => metrics.events_unrecorded.inc(),

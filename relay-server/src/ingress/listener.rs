@@ -332,6 +332,7 @@ impl Ingress {
                 let body = AnswerBody::own(bytes::Bytes::new());
                 (Outgoing::of_app(&response, body, event), Some(switched))
             }
+            Reply::Accepted(source, event, receipt) => (Outgoing::of_receipt(&source, event, receipt), None),
             Reply::Refused(refusal) => (Outgoing::of_relay(refusal, Some(event)), None),
             // Nobody reads this; hyper wants an answer all the same.
             Reply::Gone => {

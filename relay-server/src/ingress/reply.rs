@@ -18,6 +18,8 @@ use super::h2_watch::{Place, WatchedBody};
 
 use crate::delivery::answer::{AnswerBody, BrokeOff};
 use crate::delivery::body::Piece;
+use crate::delivery::intake::Receipt;
+use crate::model::{AcceptedReply, Source};
 use crate::refusal::Refusal;
 
 /// Where error codes are explained.
@@ -101,6 +103,39 @@ impl Outgoing {
             framing: BodyFraming::Length(text.len() as u64),
             body: AnswerBody::own(Bytes::from(text)),
             closes: refusal.closes(),
+        }
+    }
+
+    /// The relay's receipt for an event it keeps, in the source's own words where it has some.
+    #[must_use]
+    pub fn of_receipt(source: &Source, event: EventId, receipt: Receipt) -> Self {
+        let AcceptedReply { status, headers: own, body } = &source.rules.accepted;
+        let text = match body {
+            Some(text) => text.clone(),
+            None => serde_json::json!({ "accepted": true, "event": &*event.text() }).to_string(),
+        };
+        let mut headers = HeaderBlock::with_capacity(256);
+        let says_type = own.iter().any(|(name, _)| name.eq_ignore_ascii_case("content-type"));
+        if body.is_none() && !says_type {
+            push(&mut headers, "Content-Type", "application/json");
+        }
+        own.iter().for_each(|(name, value)| push(&mut headers, name, value));
+        let has_body = !matches!(status, 204 | 304);
+        let text = if has_body { text } else { String::new() };
+        if has_body {
+            push(&mut headers, "Content-Length", &text.len().to_string());
+        }
+        push(&mut headers, "Relay-Event-Id", &event.text());
+        if let Some(first) = receipt.duplicate_of {
+            push(&mut headers, "Relay-Duplicate-Of", &first.text());
+        }
+        Self {
+            status: *status,
+            reason: reason_of(*status),
+            headers,
+            framing: if has_body { BodyFraming::Length(text.len() as u64) } else { BodyFraming::None },
+            body: AnswerBody::own(Bytes::from(text)),
+            closes: false,
         }
     }
 

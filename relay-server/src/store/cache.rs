@@ -8,7 +8,7 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use protocol::id::Slug;
 
-use crate::model::{ProjectId, Source, SourceId};
+use crate::model::{DestinationId, ProjectId, Source, SourceId};
 
 /// What a commit changed.
 pub(super) enum Change {
@@ -16,6 +16,8 @@ pub(super) enum Change {
     Source(Arc<Source>),
     /// A source is gone; its name stays.
     Deleted(SourceId),
+    /// A destination has something to do.
+    Arrived(DestinationId),
 }
 
 /// Whose a source is, or was: kept when it is deleted, for its events.
@@ -31,6 +33,7 @@ pub struct Owner {
 struct Maps {
     live: HashMap<String, Arc<Source>>,
     owners: HashMap<SourceId, Arc<Owner>>,
+    by_destination: HashMap<DestinationId, Arc<Source>>,
 }
 
 /// The sources.
@@ -61,6 +64,11 @@ impl Cache {
         found
     }
 
+    /// The live source a destination belongs to.
+    pub(super) fn source_of(&self, destination: DestinationId) -> Option<Arc<Source>> {
+        self.0.load().by_destination.get(&destination).cloned()
+    }
+
     /// Whose the source is or was.
     pub(super) fn owner(&self, source: SourceId) -> Option<Arc<Owner>> {
         self.0.load().owners.get(&source).cloned()
@@ -73,7 +81,7 @@ impl Cache {
 
     /// Makes the changes of one commit visible, all at once.
     pub(super) fn apply(&self, changes: Vec<Change>) {
-        if changes.is_empty() {
+        if changes.iter().all(|change| matches!(change, Change::Arrived(_))) {
             return;
         }
         let mut maps = Maps::clone(&self.0.load());
@@ -90,9 +98,19 @@ impl Maps {
             Change::Source(source) => {
                 let owner = Owner { project: source.project, slug: source.slug.clone() };
                 self.owners.insert(source.id, Arc::new(owner));
-                self.live.insert(source.slug.as_str().to_owned(), source);
+                let before = self.live.insert(source.slug.as_str().to_owned(), Arc::clone(&source));
+                for gone in before.iter().flat_map(|before| &before.destinations) {
+                    self.by_destination.remove(&gone.id);
+                }
+                for destination in &source.destinations {
+                    self.by_destination.insert(destination.id, Arc::clone(&source));
+                }
             }
-            Change::Deleted(id) => self.live.retain(|_, source| source.id != id),
+            Change::Arrived(_) => {}
+            Change::Deleted(id) => {
+                self.live.retain(|_, source| source.id != id);
+                self.by_destination.retain(|_, source| source.id != id);
+            }
         }
     }
 }

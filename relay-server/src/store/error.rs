@@ -33,6 +33,16 @@ pub enum OpenError {
         /// The newest version this program knows.
         known: i64,
     },
+    /// An older version of this program wrote the database, and it is not ours to bring it up to date here.
+    #[error("{} was written by an older version (schema {found}, this version knows {known}); start the server once", path.display())]
+    Older {
+        /// The file.
+        path: PathBuf,
+        /// The file's schema version.
+        found: i64,
+        /// The version this program knows.
+        known: i64,
+    },
     /// The SQLite linked in has a known way of corrupting a write-ahead log.
     #[error("this program was built with SQLite {found}; 3.51.3 or newer is needed (WAL-reset bug)")]
     SqliteTooOld {

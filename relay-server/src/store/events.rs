@@ -7,12 +7,13 @@ use std::net::IpAddr;
 use bytes::Bytes;
 use protocol::field::HeaderBlock;
 use protocol::id::{AgentId, EventId};
-use rusqlite::types::Type;
+use rusqlite::types::{Type, ValueRef};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
-use super::record::{ANSWER_COMPLETE, REQUEST_COMPLETE, id_of};
+use super::retention::KEY_SHIFT;
+use super::record::{ANSWER_COMPLETE, body_flags, id_of};
 use super::{Store, StoreError, column};
-use crate::model::{Captured, EventRecord, Outcome, ProjectId, RecordedAnswer, SourceId, Times};
+use crate::model::{Captured, EventRecord, Outcome, ProjectId, RecordedAnswer, RequestShape, SourceId, Times};
 
 /// Most events of one page.
 pub const EVENTS_MAX: usize = 200;
@@ -28,10 +29,48 @@ pub struct EventFilter {
     pub before: Option<EventId>,
     /// At most so many; cut to [`EVENTS_MAX`].
     pub limit: usize,
+    /// What else they have to be.
+    pub only: Only,
 }
 
+/// What an event has to be, to be listed. The default takes all.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Only {
+    /// Of this method.
+    pub method: Option<String>,
+    /// With this outcome.
+    pub outcome: Option<OutcomeKind>,
+    /// Answered with a status from the first to the second.
+    pub status: Option<(u16, u16)>,
+    /// Received at or after this, unix milliseconds.
+    pub since_ms: Option<u64>,
+    /// Received before this, unix milliseconds.
+    pub until_ms: Option<u64>,
+}
+
+impl Only {
+    fn takes_all(&self) -> bool {
+        self.method.is_none() && self.outcome.is_none() && self.status.is_none()
+    }
+}
+
+/// A page of events.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct EventPage {
+    /// Newest first.
+    pub events: Vec<EventSummary>,
+    /// Where the next page begins (its `before`); `None` when there is none.
+    pub next: Option<EventId>,
+}
+
+/// Most entries of the index a filtered list looks at: some 5 ms. What it did not come to is left to the next page.
+const SCAN_MAX: usize = 20_000;
+
+/// Fewest entries looked at of each source.
+const SCAN_MIN: usize = 200;
+
 /// Which of the [`Outcome`]s, without its reason.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum OutcomeKind {
     /// The app answered.
@@ -42,6 +81,10 @@ pub enum OutcomeKind {
     SentNoAnswer,
     /// Refused at the door.
     Refused,
+    /// Stored; its deliveries tell the rest.
+    Accepted,
+    /// A copy of an event that came before.
+    Duplicate,
 }
 
 /// One line about an event.
@@ -71,6 +114,10 @@ pub struct EventSummary {
     pub answer_bytes: u64,
     /// Where the time went.
     pub times: Times,
+    /// Its number among the source's accepted events; `None`: nothing was promised.
+    pub seq: Option<u64>,
+    /// The event it is an edited copy or a duplicate of.
+    pub related: Option<EventId>,
 }
 
 /// An event with everything that was kept.
@@ -80,6 +127,8 @@ pub struct EventDetail {
     pub summary: EventSummary,
     /// Header fields as forwarded.
     pub headers: HeaderBlock,
+    /// See [`RequestShape`].
+    pub shape: RequestShape,
     /// Request body.
     pub body: Captured,
     /// What the sender was told.
@@ -93,6 +142,8 @@ impl From<&EventRecord> for EventSummary {
             Outcome::NotSent(reason) => (OutcomeKind::NotSent, Some(reason)),
             Outcome::SentNoAnswer(reason) => (OutcomeKind::SentNoAnswer, Some(reason)),
             Outcome::Refused(reason) => (OutcomeKind::Refused, Some(reason)),
+            Outcome::Accepted(reason) => (OutcomeKind::Accepted, Some(reason)),
+            Outcome::Duplicate => (OutcomeKind::Duplicate, None),
         };
         Self {
             id: record.id,
@@ -107,26 +158,47 @@ impl From<&EventRecord> for EventSummary {
             request_bytes: record.body.total_bytes,
             answer_bytes: record.answer.body.total_bytes,
             times: record.times,
+            seq: None,
+            related: record.related,
         }
     }
 }
 
 impl Store {
-    /// Events, newest first.
+    /// A page of events, newest first. One that filters may be short, or empty, and still have a next page.
     ///
     /// # Errors
     /// When the store fails, or the question takes too long.
-    pub async fn events(&self, filter: EventFilter) -> Result<Vec<EventSummary>, StoreError> {
+    pub async fn events(&self, filter: EventFilter) -> Result<EventPage, StoreError> {
         let mut sources = self.shared().cache.owned(filter.project);
         if let Some(only) = &filter.sources {
             sources.retain(|source| only.contains(source));
         }
-        let before = filter.before.map_or(i64::MAX, |id| id.sort_key().cast_signed());
         let limit = filter.limit.min(EVENTS_MAX);
         self.read(move |conn| {
-            let keys = newest(conn, &sources, before, limit)?;
+            let found = newest(conn, &sources, &filter, limit)?;
             let mut one = conn.prepare_cached(&format!("SELECT {SUMMARY} FROM events WHERE id = ?1"))?;
-            keys.into_iter().filter_map(|key| one.query_row([key], summary).optional().transpose()).collect()
+            let events = found.keys.into_iter().filter_map(|key| one.query_row([key], summary).optional().transpose());
+            let events = events.collect::<rusqlite::Result<Vec<_>>>()?;
+            let last = events.last().filter(|_| events.len() == limit).map(|event| event.id);
+            // Where the look ended is no event's id, but stands between two.
+            let next = last.or(found.looked_back_to.map(|key| EventId::from_parts(key.cast_unsigned(), 0)));
+            Ok(EventPage { events, next })
+        })
+        .await
+    }
+
+    /// These events with everything, as far as they are there, in the same order. Bodies in files stay there.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn load(&self, ids: Vec<EventId>) -> Result<Vec<EventDetail>, StoreError> {
+        self.read(move |conn| {
+            let mut one = conn.prepare_cached(&format!("{DETAIL} WHERE id = ?1"))?;
+            let found = ids.iter().filter_map(|id| {
+                one.query_row([id.sort_key().cast_signed()], detail).optional().transpose()
+            });
+            found.collect()
         })
         .await
     }
@@ -137,10 +209,7 @@ impl Store {
     /// When the store fails.
     pub async fn event(&self, project: ProjectId, id: EventId) -> Result<Option<EventDetail>, StoreError> {
         let found = self.read(move |conn| {
-            let mut one = conn.prepare_cached(&format!(
-                "SELECT {SUMMARY}, headers, answer_headers, request, answer FROM events
-                 LEFT JOIN bodies USING (id) WHERE id = ?1"
-            ))?;
+            let mut one = conn.prepare_cached(&format!("{DETAIL} WHERE id = ?1"))?;
             one.query_row([id.sort_key().cast_signed()], detail).optional()
         });
         let found = found.await?.filter(|found| found.summary.id == id);
@@ -149,30 +218,89 @@ impl Store {
     }
 }
 
-/// Keys of the newest `limit` events of any of these sources, newest first. Asks each source's own part of the index,
-/// and less of each the more is known, so that one busy source cannot make the quiet ones expensive to list.
-fn newest(conn: &Connection, sources: &[SourceId], before: i64, limit: usize) -> rusqlite::Result<Vec<i64>> {
-    let mut of_source = conn.prepare_cached(
-        "SELECT id FROM events WHERE source_id = ?1 AND id < ?2 AND id > ?3 ORDER BY id DESC LIMIT ?4",
-    )?;
-    let mut found = BinaryHeap::with_capacity(limit + 1);
-    for source in sources {
-        let oldest =
-            if found.len() == limit { found.peek().map_or(i64::MAX, |Reverse(key)| *key) } else { 0 };
-        let keys = of_source
-            .query_map(params![source.0, before, oldest, limit as i64], |row| row.get::<_, i64>(0))?;
-        for key in keys {
-            found.push(Reverse(key?));
-            if found.len() > limit {
-                found.pop();
-            }
-        }
-    }
-    Ok(found.into_sorted_vec().into_iter().map(|Reverse(key)| key).collect())
+struct Found {
+    keys: Vec<i64>,
+    /// Where a filtered look had enough; older ones were not looked at.
+    looked_back_to: Option<i64>,
 }
 
+/// Keys of the newest `limit` events of any of these sources, newest first. Asks each source's own part of the index,
+/// and less of each the more is known, so that one busy source cannot make the quiet ones expensive to list.
+fn newest(
+    conn: &Connection,
+    sources: &[SourceId],
+    filter: &EventFilter,
+    limit: usize,
+) -> rusqlite::Result<Found> {
+    let only = &filter.only;
+    let key_at = |ms: u64| column::number(ms).checked_shl(KEY_SHIFT).unwrap_or(i64::MAX);
+    let before = filter.before.map_or(i64::MAX, |id| id.sort_key().cast_signed());
+    let before = only.until_ms.map_or(before, |ms| before.min(key_at(ms)));
+    let since = only.since_ms.map_or(0, |ms| key_at(ms).saturating_sub(1));
+    let scan = if only.takes_all() { limit } else { (SCAN_MAX / sources.len().max(1)).max(SCAN_MIN).max(limit) };
+    // The index holds every column named here: no row is read.
+    let mut of_source = conn.prepare_cached(
+        "SELECT id, outcome, status, method FROM events INDEXED BY events_by_source
+         WHERE source_id = ?1 AND id < ?2 AND id > ?3 ORDER BY id DESC LIMIT ?4",
+    )?;
+    let mut found = BinaryHeap::with_capacity(limit + 1);
+    let mut looked_back_to = None;
+    for source in sources {
+        let oldest = if found.len() == limit { found.peek().map_or(i64::MAX, |Reverse(key)| *key) } else { since };
+        let mut rows = of_source.query(params![source.0, before, oldest, scan as i64])?;
+        let (mut looked, mut last) = (0, 0);
+        while let Some(row) = rows.next()? {
+            (looked, last) = (looked + 1, row.get(0)?);
+            if !only.takes_all() && !is_meant(only, row)? {
+                continue;
+            }
+            found.push(Reverse(last));
+            if found.len() > limit && found.pop().is_some_and(|Reverse(gone)| gone == last) {
+                // What follows in this source is older still.
+                break;
+            }
+        }
+        if !only.takes_all() && looked == scan {
+            looked_back_to = looked_back_to.max(Some(last));
+        }
+    }
+    let mut keys: Vec<i64> = found.into_sorted_vec().into_iter().map(|Reverse(key)| key).collect();
+    if let Some(back_to) = looked_back_to {
+        // Older ones may have younger siblings that were not looked at.
+        keys.retain(|key| *key >= back_to);
+    }
+    Ok(Found { keys, looked_back_to })
+}
+
+fn is_meant(only: &Only, row: &Row<'_>) -> rusqlite::Result<bool> {
+    let status: u16 = row.get(2)?;
+    Ok(only.outcome.map_or(Ok(true), |outcome| outcome_kind(row, 1).map(|kind| kind == outcome))?
+        && only.status.is_none_or(|(from, to)| (from..=to).contains(&status))
+        && match &only.method {
+            Some(method) => row.get_ref(3)?.as_str()? == method,
+            None => true,
+        })
+}
+
+fn outcome_kind(row: &Row<'_>, index: usize) -> rusqlite::Result<OutcomeKind> {
+    Ok(match row.get(index)? {
+        0 => OutcomeKind::Answered,
+        1 => OutcomeKind::NotSent,
+        2 => OutcomeKind::SentNoAnswer,
+        3 => OutcomeKind::Refused,
+        4 => OutcomeKind::Accepted,
+        5 => OutcomeKind::Duplicate,
+        other => return Err(rusqlite::Error::IntegralValueOutOfRange(index, other)),
+    })
+}
+
+/// Everything of an event, for [`detail`].
+pub(super) const DETAIL: &str = "SELECT id, source_id, chance, flags, remote, method, target, outcome, reason, agent,
+    status, request_bytes, answer_bytes, head_us, total_us, connect_us, app_us, seq, related, mount, trailers, headers,
+    answer_headers, request, answer FROM events LEFT JOIN bodies USING (id)";
+
 const SUMMARY: &str = "id, source_id, chance, flags, remote, method, target, outcome, reason, agent, status,
-    request_bytes, answer_bytes, head_us, total_us, connect_us, app_us";
+    request_bytes, answer_bytes, head_us, total_us, connect_us, app_us, seq, related";
 
 fn unreadable(index: usize, what: &'static str) -> rusqlite::Error {
     rusqlite::Error::FromSqlConversionFailure(index, Type::Blob, what.into())
@@ -185,13 +313,7 @@ fn summary(row: &Row<'_>) -> rusqlite::Result<EventSummary> {
         remote: remote(row, 4)?,
         method: row.get(5)?,
         target: row.get(6)?,
-        outcome: match row.get(7)? {
-            0 => OutcomeKind::Answered,
-            1 => OutcomeKind::NotSent,
-            2 => OutcomeKind::SentNoAnswer,
-            3 => OutcomeKind::Refused,
-            other => return Err(rusqlite::Error::IntegralValueOutOfRange(7, other)),
-        },
+        outcome: outcome_kind(row, 7)?,
         reason: row.get(8)?,
         agent: row.get::<_, Option<[u8; 16]>>(9)?.map(|id| AgentId(u128::from_be_bytes(id))),
         status: row.get(10)?,
@@ -203,6 +325,8 @@ fn summary(row: &Row<'_>) -> rusqlite::Result<EventSummary> {
             connect_us: column::count(row, 15)?,
             app_us: column::count(row, 16)?,
         },
+        seq: column::count_or_none(row, 17)?,
+        related: row.get::<_, Option<[u8; 16]>>(18)?.map(|id| EventId(u128::from_be_bytes(id))),
     })
 }
 
@@ -214,23 +338,31 @@ fn remote(row: &Row<'_>, index: usize) -> rusqlite::Result<IpAddr> {
     <[u8; 16]>::try_from(bytes).map(IpAddr::from).map_err(|_| unreadable(index, "not an address"))
 }
 
-fn headers(row: &Row<'_>, index: usize) -> rusqlite::Result<HeaderBlock> {
+pub(super) fn headers(row: &Row<'_>, index: usize) -> rusqlite::Result<HeaderBlock> {
     HeaderBlock::from_bytes(row.get(index)?).map_err(|_| unreadable(index, "not a header block"))
 }
 
 fn body(row: &Row<'_>, index: usize, total_bytes: u64, is_complete: bool) -> rusqlite::Result<Captured> {
     let bytes: Option<Vec<u8>> = row.get(index)?;
-    Ok(Captured { bytes: Bytes::from(bytes.unwrap_or_default()), total_bytes, complete: is_complete })
+    let bytes = Bytes::from(bytes.unwrap_or_default());
+    Ok(Captured { bytes, total_bytes, complete: is_complete, is_in_file: false })
 }
 
-fn detail(row: &Row<'_>) -> rusqlite::Result<EventDetail> {
+/// An event of a row of [`DETAIL`].
+pub(super) fn detail(row: &Row<'_>) -> rusqlite::Result<EventDetail> {
     let summary = summary(row)?;
     let flags: i64 = row.get(3)?;
+    let (is_complete, is_chunked, is_in_file) = body_flags(flags);
     let answer = RecordedAnswer {
         status: summary.status,
-        headers: headers(row, 18)?,
-        body: body(row, 20, summary.answer_bytes, flags & ANSWER_COMPLETE != 0)?,
+        headers: headers(row, 22)?,
+        body: body(row, 24, summary.answer_bytes, flags & ANSWER_COMPLETE != 0)?,
     };
-    let body = body(row, 19, summary.request_bytes, flags & REQUEST_COMPLETE != 0)?;
-    Ok(EventDetail { headers: headers(row, 17)?, body, answer, summary })
+    let body = Captured { is_in_file, ..body(row, 23, summary.request_bytes, is_complete)? };
+    let trailers = match row.get_ref(20)? {
+        ValueRef::Null => HeaderBlock::default(),
+        _ => headers(row, 20)?,
+    };
+    let shape = RequestShape { mount: row.get(19)?, is_chunked, trailers };
+    Ok(EventDetail { headers: headers(row, 21)?, shape, body, answer, summary })
 }

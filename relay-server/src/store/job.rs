@@ -8,8 +8,22 @@ use tokio::sync::oneshot;
 use super::cache::Change;
 use super::error::StoreError;
 
+/// How a job is treated when much is asked for or the disk is full.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// An API call, or an agent's greeting.
+    Change,
+    /// Takes an event in: refused while the disk is full. Weighs so many bytes.
+    Accept { weight: usize },
+    /// Settles and claims deliveries: goes on while the disk is full.
+    Advance,
+}
+
 /// What the writer knows of a job.
 pub(super) trait Job: Send {
+    /// See [`Kind`].
+    fn kind(&self) -> Kind;
+
     /// Does the work. Adds what changes in the cache once this is committed.
     ///
     /// # Errors
@@ -21,6 +35,7 @@ pub(super) trait Job: Send {
 }
 
 struct Work<F, T> {
+    kind: Kind,
     work: Option<F>,
     done: Option<Result<T, StoreError>>,
     reply: oneshot::Sender<Result<T, StoreError>>,
@@ -28,13 +43,13 @@ struct Work<F, T> {
 
 /// A job that does `work`, and where its answer will be. A refusal in domain words is part of `T`: only what the
 /// database says is an error here.
-pub(super) fn job<T, F>(work: F) -> (Box<dyn Job>, oneshot::Receiver<Result<T, StoreError>>)
+pub(super) fn job<T, F>(kind: Kind, work: F) -> (Box<dyn Job>, oneshot::Receiver<Result<T, StoreError>>)
 where
     T: Send + 'static,
     F: FnOnce(&Connection, &mut Vec<Change>) -> rusqlite::Result<T> + Send + 'static,
 {
     let (reply, answer) = oneshot::channel();
-    (Box::new(Work { work: Some(work), done: None, reply }), answer)
+    (Box::new(Work { kind, work: Some(work), done: None, reply }), answer)
 }
 
 impl<T, F> Job for Work<F, T>
@@ -42,6 +57,10 @@ where
     T: Send,
     F: FnOnce(&Connection, &mut Vec<Change>) -> rusqlite::Result<T> + Send,
 {
+    fn kind(&self) -> Kind {
+        self.kind
+    }
+
     fn run(&mut self, conn: &Connection, changes: &mut Vec<Change>) -> Result<(), Arc<rusqlite::Error>> {
         let Some(work) = self.work.take() else { return Ok(()) };
         match work(conn, changes) {

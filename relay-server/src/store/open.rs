@@ -32,7 +32,7 @@ const WRITER_CACHE_KIB: i32 = 32 * 1024;
 const READER_CACHE_KIB: i32 = 8 * 1024;
 
 /// The schema, step by step. A step that was ever released never changes.
-const MIGRATIONS: [&str; 1] = [include_str!("schema/0001.sql")];
+const MIGRATIONS: [&str; 2] = [include_str!("schema/0001.sql"), include_str!("schema/0002.sql")];
 
 /// The path of the database, with the directory made and the file there, both for this user only.
 pub(super) fn prepare(data_dir: &Path) -> Result<PathBuf, OpenError> {
@@ -46,7 +46,7 @@ pub(super) fn prepare(data_dir: &Path) -> Result<PathBuf, OpenError> {
     Ok(path)
 }
 
-fn make_directory(path: &Path) -> io::Result<()> {
+pub(super) fn make_directory(path: &Path) -> io::Result<()> {
     let mut builder = fs::DirBuilder::new();
     builder.recursive(true);
     #[cfg(unix)]
@@ -114,6 +114,19 @@ fn check_owner(conn: &Connection, path: &Path) -> Result<(), OpenError> {
         Ok(())
     } else {
         Err(OpenError::NotADatabase { path: path.to_owned() })
+    }
+}
+
+/// Refuses a schema that is not this version's: the next start of a server brings an older one up to date.
+pub(super) fn check_version(conn: &Connection, path: &Path) -> Result<(), OpenError> {
+    check_owner(conn, path)?;
+    let version = conn.query_row("PRAGMA user_version", [], |row| row.get::<_, i64>(0));
+    let found = version.map_err(|source| refusal(path, source))?;
+    let known = MIGRATIONS.len() as i64;
+    match found.cmp(&known) {
+        std::cmp::Ordering::Equal => Ok(()),
+        std::cmp::Ordering::Greater => Err(OpenError::Newer { path: path.to_owned(), found, known }),
+        std::cmp::Ordering::Less => Err(OpenError::Older { path: path.to_owned(), found, known }),
     }
 }
 

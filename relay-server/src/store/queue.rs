@@ -8,7 +8,8 @@ use std::sync::{Condvar, Mutex, MutexGuard};
 use std::time::Instant;
 
 use super::error::{RecordFull, StoreError};
-use super::job::Job;
+use super::job::{Job, Kind};
+use super::record::weight;
 use crate::model::EventRecord;
 
 /// Most records waiting. At 5,000 events a second that is three seconds of a stalled disk.
@@ -21,8 +22,12 @@ const RECORD_BYTES_MAX: usize = 64 * 1024 * 1024;
 const BATCH_RECORDS_MAX: usize = 1_024;
 const BATCH_BYTES_MAX: usize = 8 * 1024 * 1024;
 
-/// Most jobs waiting. Each is one API call or one agent's greeting.
-const JOBS_MAX: usize = 1_024;
+/// Most jobs waiting, and most bytes of events in them: a stalled disk may cost a second of senders, not the memory.
+const JOBS_MAX: usize = 4_096;
+const JOB_BYTES_MAX: usize = 64 * 1024 * 1024;
+
+/// Most jobs of one transaction; their bytes count into [`BATCH_BYTES_MAX`].
+const BATCH_JOBS_MAX: usize = 1_024;
 
 /// What the writer takes at once.
 pub(super) struct Batch {
@@ -43,7 +48,8 @@ pub(super) struct Queue {
 
 #[derive(Default)]
 struct State {
-    jobs: Vec<Box<dyn Job>>,
+    jobs: VecDeque<Box<dyn Job>>,
+    job_bytes: usize,
     records: VecDeque<Box<EventRecord>>,
     record_bytes: usize,
     closed: bool,
@@ -66,23 +72,33 @@ impl State {
 
     fn take(&mut self) -> Batch {
         let (mut count, mut bytes) = (0, 0);
-        for record in &self.records {
-            if count == BATCH_RECORDS_MAX || bytes >= BATCH_BYTES_MAX {
+        for job in &self.jobs {
+            if count == BATCH_JOBS_MAX || bytes >= BATCH_BYTES_MAX {
                 break;
             }
             count += 1;
-            bytes += weight(record);
+            bytes += bytes_of(job.as_ref());
         }
-        self.record_bytes -= bytes;
-        Batch { jobs: std::mem::take(&mut self.jobs), records: self.records.drain(..count).collect() }
+        self.job_bytes -= bytes;
+        let jobs = self.jobs.drain(..count).collect();
+        let (mut count, mut record_bytes) = (0, 0);
+        for record in &self.records {
+            if count == BATCH_RECORDS_MAX || bytes + record_bytes >= BATCH_BYTES_MAX {
+                break;
+            }
+            count += 1;
+            record_bytes += weight(record);
+        }
+        self.record_bytes -= record_bytes;
+        Batch { jobs, records: self.records.drain(..count).collect() }
     }
 }
 
-/// What a record costs while it waits, in bytes.
-fn weight(record: &EventRecord) -> usize {
-    let headers = record.headers.as_bytes().len() + record.answer.headers.as_bytes().len();
-    let bodies = record.body.bytes.len() + record.answer.body.bytes.len();
-    size_of::<EventRecord>() + record.method.len() + record.target.len() + headers + bodies
+fn bytes_of(job: &dyn Job) -> usize {
+    match job.kind() {
+        Kind::Accept { weight } => weight,
+        Kind::Change | Kind::Advance => 0,
+    }
 }
 
 impl Queue {
@@ -115,10 +131,14 @@ impl Queue {
         if state.closed {
             return Err(StoreError::Closed);
         }
-        if state.jobs.len() >= JOBS_MAX {
+        let bytes = bytes_of(job.as_ref());
+        // The dispatcher has one turn at a time, and what it settles must not be turned away.
+        let is_full = state.jobs.len() >= JOBS_MAX || state.job_bytes + bytes > JOB_BYTES_MAX;
+        if is_full && job.kind() != Kind::Advance {
             return Err(StoreError::Busy);
         }
-        state.jobs.push(job);
+        state.job_bytes += bytes;
+        state.jobs.push_back(job);
         let wakes = state.writer != Writer::Works;
         self.release(state, wakes);
         Ok(())
@@ -133,8 +153,9 @@ impl Queue {
         }
     }
 
-    /// Waits for the next batch; records alone make one from `paced` on. `None` when closed and empty.
-    pub(super) fn take(&self, paced: Instant) -> Option<Batch> {
+    /// Waits for the next batch; records alone make one from `paced` on. An empty one comes at `wake`, if nothing else
+    /// does. `None` when closed and empty.
+    pub(super) fn take(&self, paced: Instant, wake: Option<Instant>) -> Option<Batch> {
         let mut state = self.lock();
         loop {
             let now = Instant::now();
@@ -146,15 +167,25 @@ impl Queue {
             if state.closed {
                 return None;
             }
-            if state.records.is_empty() {
+            if wake.is_some_and(|wake| now >= wake) {
+                state.writer = Writer::Works;
+                return Some(Batch { jobs: Vec::new(), records: Vec::new() });
+            }
+            let due = if state.records.is_empty() {
                 state.writer = Writer::WaitsForAnything;
-                state = self.wake.wait(state).expect("nothing panics while it holds the queue");
+                wake
             } else {
                 state.writer = Writer::WaitsForItsPace;
-                let left = paced.saturating_duration_since(now);
-                (state, _) =
-                    self.wake.wait_timeout(state, left).expect("nothing panics while it holds the queue");
-            }
+                Some(wake.map_or(paced, |wake| wake.min(paced)))
+            };
+            state = match due {
+                None => self.wake.wait(state).expect("nothing panics while it holds the queue"),
+                Some(due) => {
+                    let left = due.saturating_duration_since(now);
+                    let waited = self.wake.wait_timeout(state, left);
+                    waited.expect("nothing panics while it holds the queue").0
+                }
+            };
         }
     }
 
@@ -174,7 +205,7 @@ impl Queue {
     pub(super) fn abandon(&self) -> Batch {
         let mut state = self.lock();
         state.closed = true;
-        state.record_bytes = 0;
-        Batch { jobs: std::mem::take(&mut state.jobs), records: state.records.drain(..).collect() }
+        (state.record_bytes, state.job_bytes) = (0, 0);
+        Batch { jobs: state.jobs.drain(..).collect(), records: state.records.drain(..).collect() }
     }
 }

@@ -8,17 +8,14 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::cache::{Cache, Change, Owner};
 use super::column;
-use super::{SourceError, Store};
-use crate::model::{Destination, DestinationId, ProjectId, Source, SourceId, SourceRules};
+use super::{SourceError, Store, destinations};
+use crate::model::{Destination, DestinationId, DestinationRules, ProjectId, Source, SourceId, SourceRules};
 
 /// Most live sources of a project. Each costs about 1 KiB of memory, and listing a project's events asks each once.
 const SOURCES_MAX: i64 = 10_000;
 
 /// Most destinations of a source. Each gets a copy of every event.
-const DESTINATIONS_MAX: usize = 32;
-
-/// What a change comes to: the source as it is now, or why not.
-type Changed = Result<Arc<Source>, SourceError>;
+pub(super) const DESTINATIONS_MAX: usize = 32;
 
 impl Store {
     /// The source of that name, of whatever project. From memory: no lock, no wait, no allocation.
@@ -67,7 +64,7 @@ impl Store {
                 "INSERT INTO sources (project_id, slug, rules, created_ms) VALUES (?1, ?2, ?3, ?4)",
             )?;
             let id = SourceId(make.insert(params![project.0, slug.as_str(), column::to_json(&rules)?, now])?);
-            add_destination(conn, id, &DestinationName::default(), sharing)?;
+            destinations::add(conn, id, &DestinationName::default(), sharing, &DestinationRules::default())?;
             load(conn, id).map(|source| source.ok_or(SourceError::NotFound))
         })
         .await
@@ -126,25 +123,10 @@ impl Store {
             if found.destinations.len() >= DESTINATIONS_MAX {
                 return Ok(Err(SourceError::TooMany));
             }
-            add_destination(conn, source, &name, sharing)?;
+            destinations::add(conn, source, &name, sharing, &DestinationRules::default())?;
             load(conn, source).map(|source| source.ok_or(SourceError::NotFound))
         })
         .await
-    }
-
-    /// A change whose result goes into the cache with its commit.
-    async fn change<F>(&self, change: F) -> Changed
-    where
-        F: FnOnce(&Connection) -> rusqlite::Result<Changed> + Send + 'static,
-    {
-        let changed = self.write(move |conn, changes| {
-            let changed = change(conn)?;
-            if let Ok(source) = &changed {
-                changes.push(Change::Source(Arc::clone(source)));
-            }
-            Ok(changed)
-        });
-        changed.await?
     }
 }
 
@@ -154,25 +136,9 @@ fn find(conn: &Connection, project: ProjectId, slug: &Slug) -> rusqlite::Result<
         .optional()
 }
 
-fn add_destination(
-    conn: &Connection,
-    source: SourceId,
-    name: &DestinationName,
-    sharing: Sharing,
-) -> rusqlite::Result<()> {
-    let sharing = match sharing {
-        Sharing::Pool => 0,
-        Sharing::Replace => 1,
-        Sharing::Broadcast => 2,
-    };
-    conn.prepare_cached("INSERT INTO destinations (source_id, name, sharing) VALUES (?1, ?2, ?3)")?
-        .execute(params![source.0, name.as_str(), sharing])
-        .map(drop)
-}
-
 const COLUMNS: &str = "SELECT id, project_id, slug, rules, created_ms FROM sources";
 
-fn load(conn: &Connection, id: SourceId) -> rusqlite::Result<Option<Arc<Source>>> {
+pub(super) fn load(conn: &Connection, id: SourceId) -> rusqlite::Result<Option<Arc<Source>>> {
     let mut one = conn.prepare_cached(&format!("{COLUMNS} WHERE id = ?1 AND deleted_ms IS NULL"))?;
     let source = one.query_row([id.0], |row| source(conn, row)).optional()?;
     Ok(source.map(Arc::new))
@@ -185,21 +151,25 @@ fn source(conn: &Connection, row: &Row<'_>) -> rusqlite::Result<Source> {
         project: ProjectId(row.get(1)?),
         slug: column::parsed(row, 2)?,
         rules: column::from_json(row, 3)?,
-        destinations: destinations(conn, id)?,
+        destinations: destinations_of(conn, id)?,
         created_ms: column::count(row, 4)?,
     })
 }
 
-fn destinations(conn: &Connection, source: SourceId) -> rusqlite::Result<Vec<Destination>> {
-    conn.prepare_cached("SELECT id, name, sharing FROM destinations WHERE source_id = ?1 ORDER BY id")?
-        .query_map([source.0], |row| {
+fn destinations_of(conn: &Connection, source: SourceId) -> rusqlite::Result<Vec<Destination>> {
+    conn.prepare_cached(
+        "SELECT id, name, sharing, rules FROM destinations WHERE source_id = ?1 AND deleted_ms IS NULL
+         ORDER BY is_primary DESC, id",
+    )?
+    .query_map([source.0], |row| {
             let sharing = match row.get(2)? {
                 0 => Sharing::Pool,
                 1 => Sharing::Replace,
                 2 => Sharing::Broadcast,
                 other => return Err(rusqlite::Error::IntegralValueOutOfRange(2, other)),
             };
-            Ok(Destination { id: DestinationId(row.get(0)?), name: column::parsed(row, 1)?, sharing })
+            let rules = Arc::new(column::from_json(row, 3)?);
+            Ok(Destination { id: DestinationId(row.get(0)?), name: column::parsed(row, 1)?, sharing, rules })
         })?
         .collect()
 }

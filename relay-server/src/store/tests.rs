@@ -50,8 +50,8 @@ impl Home {
     }
 
     async fn list(&self, project: ProjectId) -> Vec<EventId> {
-        let filter = EventFilter { project, sources: None, before: None, limit: 200 };
-        self.store.events(filter).await.unwrap().into_iter().map(|event| event.id).collect()
+        let filter = EventFilter { project, sources: None, before: None, limit: 200, only: Only::default() };
+        self.store.events(filter).await.unwrap().events.into_iter().map(|event| event.id).collect()
     }
 }
 
@@ -68,7 +68,7 @@ fn headers(fields: &[(&str, &[u8])]) -> HeaderBlock {
 }
 
 fn captured(bytes: &'static [u8]) -> Captured {
-    Captured { bytes: Bytes::from_static(bytes), total_bytes: bytes.len() as u64, complete: true }
+    Captured { bytes: Bytes::from_static(bytes), total_bytes: bytes.len() as u64, complete: true, is_in_file: false }
 }
 
 fn event(id: EventId, source: SourceId) -> Box<EventRecord> {
@@ -81,6 +81,9 @@ fn event(id: EventId, source: SourceId) -> Box<EventRecord> {
         headers: headers(&[("X-A", b"1"), ("x-a", b"caf\xe9")]),
         body: captured(b"hello \xff\0"),
         outcome: Outcome::SentNoAnswer("app_broke"),
+        shape: Default::default(),
+        related: None,
+        is_accepted: false,
         agent: Some(AgentId(u128::MAX - 5)),
         answer: RecordedAnswer {
             status: 502,
@@ -191,20 +194,20 @@ async fn events_come_newest_first_page_by_page() {
     home.settled(500).await;
     ids.reverse();
     let mut seen = Vec::new();
-    let mut filter = EventFilter { project: DEFAULT, sources: None, before: None, limit: 70 };
+    let mut filter = EventFilter { project: DEFAULT, sources: None, before: None, limit: 70, only: Only::default() };
     loop {
-        let page = home.store.events(filter.clone()).await.unwrap();
+        let page = home.store.events(filter.clone()).await.unwrap().events;
         let Some(last) = page.last() else { break };
         filter.before = Some(last.id);
         seen.extend(page.into_iter().map(|event| event.id));
     }
     assert_eq!(seen, ids);
     filter = EventFilter { before: None, limit: 9_999, sources: Some(vec![sources[2]]), ..filter };
-    let rare = home.store.events(filter.clone()).await.unwrap();
+    let rare = home.store.events(filter.clone()).await.unwrap().events;
     assert_eq!(rare.len(), 10);
     assert!(rare.iter().all(|event| event.source == sources[2]));
     filter.sources = Some(Vec::new());
-    assert_eq!(home.store.events(filter).await.unwrap(), [], "no source is not every source");
+    assert_eq!(home.store.events(filter).await.unwrap().events, [], "no source is not every source");
     assert_eq!(home.list(DEFAULT).await.len(), EVENTS_MAX);
 }
 
@@ -219,8 +222,8 @@ async fn nothing_of_another_project_is_visible() {
     let token = home.store.create_token(other, Scope::Admin, "", None).await.unwrap();
     assert!(home.store.sources(DEFAULT).is_empty());
     assert_eq!(home.list(DEFAULT).await, []);
-    let by_source = EventFilter { project: DEFAULT, sources: Some(vec![source]), before: None, limit: 9 };
-    assert_eq!(home.store.events(by_source).await.unwrap(), []);
+    let by_source = EventFilter { project: DEFAULT, sources: Some(vec![source]), before: None, limit: 9, only: Only::default() };
+    assert_eq!(home.store.events(by_source).await.unwrap().events, []);
     assert_eq!(home.store.event(DEFAULT, id).await.unwrap(), None);
     assert_eq!(home.store.tokens(DEFAULT).await.unwrap(), []);
     assert!(!home.store.revoke_token(DEFAULT, token.token.id).await.unwrap());
@@ -288,8 +291,8 @@ async fn a_token_is_never_stored_as_text() {
     assert_eq!(home.store.verify_token(&text).await.unwrap(), Some(made.token));
     let dir = home.dir;
     home.store.close().await;
-    for file in std::fs::read_dir(dir.path()).unwrap() {
-        let bytes = std::fs::read(file.unwrap().path()).unwrap();
+    for name in ["relay.db", "reserve"] {
+        let bytes = std::fs::read(dir.path().join(name)).unwrap();
         let needle = &text.as_bytes()[3..];
         assert!(!bytes.windows(needle.len()).any(|window| window == needle));
     }
@@ -346,7 +349,7 @@ async fn records_are_bounded() {
     // The writer stands still while this job runs.
     let (go, stop) = std::sync::mpsc::channel::<()>();
     let (begun, begins) = tokio::sync::oneshot::channel();
-    let (job, blocked) = job::job(move |_, _| {
+    let (job, blocked) = job::job(job::Kind::Change, move |_, _| {
         begun.send(()).ok();
         stop.recv().ok();
         Ok(())
@@ -381,7 +384,7 @@ async fn pruning_keeps_the_newest() {
     let policy = Retention { age_ms: 100, bytes_max: u64::MAX };
     let mut steps = Vec::new();
     loop {
-        let step = home.store.prune(policy).await.unwrap();
+        let step = home.store.prune(policy, Cursor::default()).await.unwrap();
         steps.push(step.events);
         if !step.more {
             break;
@@ -403,7 +406,7 @@ async fn pruning_by_size_gives_the_space_back_and_leaves_no_trace() {
     let big = Bytes::from(MARK.repeat(4_000));
     for _ in 0..600 {
         let mut record = event(home.store.next_event_id(), source);
-        record.body = Captured { total_bytes: big.len() as u64, bytes: big.clone(), complete: true };
+        record.body = Captured { total_bytes: big.len() as u64, bytes: big.clone(), complete: true, is_in_file: false };
         while home.store.record(record.clone()).is_err() {
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
@@ -413,13 +416,13 @@ async fn pruning_by_size_gives_the_space_back_and_leaves_no_trace() {
     let bytes_max = 8 * 1024 * 1024;
     let policy = Retention { age_ms: u64::MAX, bytes_max };
     let mut steps = 0;
-    while home.store.prune(policy).await.unwrap().more {
+    while home.store.prune(policy, Cursor::default()).await.unwrap().more {
         steps += 1;
     }
     assert!(steps >= 10, "each step is short: {steps}");
     assert_eq!(home.list(DEFAULT).await[0], newest);
     let Home { dir, store, .. } = home;
-    while store.prune(Retention { age_ms: 0, bytes_max: 0 }).await.unwrap().more {}
+    while store.prune(Retention { age_ms: 0, bytes_max: 0 }, Cursor::default()).await.unwrap().more {}
     store.close().await;
     let file = std::fs::read(dir.path().join("relay.db")).unwrap();
     assert!(file.len() < 32 * 1024 * 1024, "of 58 MB");
@@ -558,7 +561,7 @@ async fn a_database_of_a_newer_version_is_refused() {
     newer.pragma_update(None, "user_version", 99).unwrap();
     drop(newer);
     let error = refused(dir.path()).await;
-    assert!(matches!(error, OpenError::Newer { found: 99, known: 1, .. }), "{error}");
+    assert!(matches!(error, OpenError::Newer { found: 99, known: 2, .. }), "{error}");
 }
 
 #[cfg(unix)]
@@ -573,6 +576,7 @@ async fn only_this_user_can_read_it() {
     assert_eq!(mode(&dir), 0o700);
     for file in std::fs::read_dir(&dir).unwrap() {
         let path = file.unwrap().path();
-        assert_eq!(mode(&path), 0o600, "{}", path.display());
+        let expected = if path.is_dir() { 0o700 } else { 0o600 };
+        assert_eq!(mode(&path), expected, "{}", path.display());
     }
 }

@@ -11,13 +11,14 @@ use rusqlite::hooks::Wal;
 use rusqlite::{Connection, TransactionBehavior};
 use tokio::sync::watch;
 
+use super::arrivals::Arrivals;
 use super::cache::{Cache, Change};
 use super::error::{Health, Meaning, StoreError, meaning};
-use super::job::Job;
+use super::job::{Job, Kind};
 use super::queue::{Batch, Queue};
 use super::record;
 use super::reserve::Reserve;
-use crate::model::EventRecord;
+use crate::model::{DestinationId, EventRecord};
 
 /// Least time between two commits of records alone, start to start. Nobody waits for a record, so its share of a
 /// commit (0.6 ms of CPU, whatever is in it) may be small: 13 µs at 1,000 events a second, 9 µs at 5,000. With 20 ms
@@ -32,13 +33,21 @@ const CHECKPOINT_PAGES_HARD: u32 = 4_000;
 /// Pages in the log (256 MiB) that mean some reader keeps it from being reused.
 const LOG_PAGES_ALARM: u32 = 32_768;
 
-/// How long records are dropped on a full disk before it is looked at again.
+/// Least time between two commits, start to start, while several wait for each: at 2,000 events a second a seventh less
+/// CPU and a quarter less written than without, and nothing is lost where a commit takes longer anyway.
+const COMMIT_PACE: Duration = Duration::from_millis(1);
+
+/// Jobs of a commit from which on the next one is paced. Whoever asks alone never waits.
+const PACED_FROM: usize = 4;
+
+/// How long a full disk is taken for full before it is looked at again.
 const FULL_RETRY: Duration = Duration::from_secs(1);
 
 /// What the writer and the handles share.
 pub(super) struct Shared {
     pub(super) queue: Queue,
     pub(super) cache: Cache,
+    pub(super) arrivals: Arrivals,
     pub(super) health: watch::Sender<Health>,
     pub(super) recorded: AtomicU64,
     pub(super) lost: AtomicU64,
@@ -49,6 +58,7 @@ impl Shared {
         Self {
             queue: Queue::default(),
             cache,
+            arrivals: Arrivals::default(),
             health: watch::Sender::new(Health::Ok),
             recorded: AtomicU64::new(0),
             lost: AtomicU64::new(0),
@@ -87,6 +97,16 @@ impl Drop for Leaving {
     }
 }
 
+/// Destinations the dispatcher has to look at after these changes.
+fn concerned(changes: &[Change]) -> Vec<DestinationId> {
+    let of_change = |change: &Change| match change {
+        Change::Arrived(destination) => vec![*destination],
+        Change::Source(source) => source.destinations.iter().map(|destination| destination.id).collect(),
+        Change::Deleted(_) => Vec::new(),
+    };
+    changes.iter().flat_map(of_change).collect()
+}
+
 impl Writer {
     /// Makes `conn` the writing connection.
     ///
@@ -111,13 +131,25 @@ impl Writer {
             tracing::warn!(%error, "no disk space could be held back");
         }
         let mut paced = Instant::now();
-        while let Some(batch) = self.shared.queue.take(paced) {
-            if !batch.records.is_empty() {
-                paced = Instant::now() + PACE;
+        loop {
+            let wake = self.is_full().then_some(self.look_again);
+            let Some(batch) = self.shared.queue.take(paced, wake) else { break };
+            if self.is_poisoned() {
+                // By a body's file. What is queued is answered on the way out.
+                batch.jobs.into_iter().for_each(|job| job.answer(Err(StoreError::Poisoned)));
+                return;
             }
+            let start = Instant::now();
+            if !batch.records.is_empty() {
+                paced = start + PACE;
+            }
+            let is_busy = batch.jobs.len() >= PACED_FROM;
             self.settle(batch);
+            if is_busy {
+                std::thread::sleep(COMMIT_PACE.saturating_sub(start.elapsed()));
+            }
             self.checkpoint_when_due();
-            if matches!(*self.shared.health.borrow(), Health::Poisoned(_)) {
+            if self.is_poisoned() {
                 return;
             }
         }
@@ -129,9 +161,11 @@ impl Writer {
 
     fn settle(&mut self, batch: Batch) {
         let Batch { mut jobs, mut records } = batch;
-        if self.is_full() && !records.is_empty() && !self.has_room_again() {
+        if self.is_full() && !self.has_room_again() {
             self.shared.lose(records.len());
             records.clear();
+            let is_accept = |job: &mut Box<dyn Job>| matches!(job.kind(), Kind::Accept { .. });
+            jobs.extract_if(.., is_accept).for_each(|job| job.answer(Err(StoreError::Full)));
         }
         if jobs.is_empty() && records.is_empty() {
             return;
@@ -141,7 +175,9 @@ impl Writer {
             Ok(recorded) => {
                 self.shared.recorded.fetch_add(recorded as u64, Ordering::Relaxed);
                 self.shared.lose(records.len() - recorded);
+                let concerned = concerned(&changes);
                 self.shared.cache.apply(changes);
+                concerned.into_iter().for_each(|destination| self.shared.arrivals.add(destination));
                 Ok(())
             }
             Err(error) => {
@@ -180,6 +216,10 @@ impl Writer {
         Ok(recorded)
     }
 
+    fn is_poisoned(&self) -> bool {
+        matches!(*self.shared.health.borrow(), Health::Poisoned(_))
+    }
+
     fn is_full(&self) -> bool {
         *self.shared.health.borrow() == Health::Full
     }
@@ -192,7 +232,7 @@ impl Writer {
         self.look_again = Instant::now() + FULL_RETRY;
         let has_room = self.reserve.take().is_ok();
         if has_room {
-            tracing::info!("the disk has room again: events are recorded");
+            tracing::info!("the disk has room again: events are accepted and recorded");
             self.shared.health.send_replace(Health::Ok);
         }
         has_room
@@ -203,7 +243,7 @@ impl Writer {
         match meaning(error) {
             Meaning::Full => {
                 if !self.is_full() {
-                    tracing::error!("the disk is full: events go unrecorded until there is room");
+                    tracing::error!("the disk is full: no event is accepted or recorded until there is room");
                 }
                 self.reserve.give_up();
                 self.look_again = Instant::now() + FULL_RETRY;

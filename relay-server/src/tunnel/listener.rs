@@ -14,6 +14,7 @@ use super::calls::Calls;
 use super::registry::Registry;
 use super::session::{self, Household, NewSession, Session};
 use crate::clock::Clock;
+use crate::delivery::dispatcher::Dispatcher;
 use crate::entropy;
 use crate::metrics::Metrics;
 use crate::model::{Scope, Source, SourceRules, Token};
@@ -33,6 +34,8 @@ pub struct Tunnel {
     pub store: Store,
     /// Who serves what.
     pub registry: Registry,
+    /// Is told who comes.
+    pub dispatcher: Dispatcher,
     /// Counters.
     pub metrics: Arc<Metrics>,
     /// Wall clock.
@@ -298,7 +301,8 @@ impl AtHome {
             .find(|d| d.name == serve.destination)
             .ok_or_else(|| serve_error("store_failed", "the destination could not be made".to_owned()))?;
         session.note_serve(serve);
-        let replaced = self.tunnel.registry.seat(session, destination.id, destination.sharing, serve.id);
+        let replaced = self.tunnel.registry.seat(session, destination.id, destination.sharing, serve.id, true);
+        self.tunnel.dispatcher.seated(destination.id);
         for (other, id) in replaced {
             other.forget_serve(id);
             let text = format!("another agent now serves `{}`", serve.slug);

@@ -19,6 +19,7 @@ use crate::model::{DestinationId, ProjectId, TokenId};
 struct Seat {
     session: Arc<Session>,
     serve: u32,
+    takes_backlog: bool,
 }
 
 #[derive(Debug, Default)]
@@ -116,7 +117,7 @@ impl Registry {
         self.unseat_all(session.id);
     }
 
-    /// Seats a session at a destination. With [`Sharing::Replace`] the sessions of other instances lose their seat and
+    /// Seats a session at a destination; `takes_backlog` says whether it wants what waits there. With [`Sharing::Replace`] the sessions of other instances lose their seat and
     /// come back, to be told.
     pub fn seat(
         &self,
@@ -124,6 +125,7 @@ impl Registry {
         destination: DestinationId,
         sharing: Sharing,
         serve: u32,
+        takes_backlog: bool,
     ) -> Vec<(Arc<Session>, u32)> {
         let mut seats = self.0.seats.write().expect("registry lock");
         let row = seats.entry(destination).or_default();
@@ -132,7 +134,7 @@ impl Registry {
             Sharing::Replace => row.drain(..).map(|seat| (seat.session, seat.serve)).collect(),
             Sharing::Pool | Sharing::Broadcast => Vec::new(),
         };
-        row.push(Seat { session: Arc::clone(session), serve });
+        row.push(Seat { session: Arc::clone(session), serve, takes_backlog });
         replaced
     }
 
@@ -164,10 +166,34 @@ impl Registry {
         sharing: Sharing,
         not: &[SessionId],
     ) -> Result<Claim, NoClaim> {
+        self.claim_seat(destination, sharing, |seat| !not.contains(&seat.session.id))
+    }
+
+    /// Picks who gets a stored event of a destination, among those that want what waited.
+    ///
+    /// # Errors
+    /// When nobody does, or everybody is full.
+    pub fn claim_for_backlog(&self, destination: DestinationId, sharing: Sharing) -> Result<Claim, NoClaim> {
+        self.claim_seat(destination, sharing, |seat| seat.takes_backlog)
+    }
+
+    /// Whether somebody at a destination wants what waits there.
+    #[must_use]
+    pub fn takes_backlog(&self, destination: DestinationId) -> bool {
         let seats = self.0.seats.read().expect("registry lock");
         let row = seats.get(&destination).map_or(&[][..], Vec::as_slice);
-        let mut able: Vec<&Seat> =
-            row.iter().filter(|s| s.session.takes_new() && !not.contains(&s.session.id)).collect();
+        row.iter().any(|seat| seat.takes_backlog && seat.session.takes_new())
+    }
+
+    fn claim_seat(
+        &self,
+        destination: DestinationId,
+        sharing: Sharing,
+        may: impl Fn(&Seat) -> bool,
+    ) -> Result<Claim, NoClaim> {
+        let seats = self.0.seats.read().expect("registry lock");
+        let row = seats.get(&destination).map_or(&[][..], Vec::as_slice);
+        let mut able: Vec<&Seat> = row.iter().filter(|s| s.session.takes_new() && may(s)).collect();
         if able.is_empty() {
             return Err(NoClaim::Away);
         }

@@ -1,0 +1,344 @@
+//! Brings stored events to their destinations: finds what is due, makes attempts, settles them.
+//!
+//! One task owns what is known of each destination. Each of its turns is one transaction: what is over is settled, and
+//! what may begin is leased, on disk before the first byte is sent. It is woken by the store (something was accepted,
+//! replayed, resumed), by agents that come, by attempts that end, and by the next time something is due: never to look
+//! whether there is something to do.
+
+mod attempting;
+mod lane;
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use link::Tasks;
+
+use self::attempting::Attempting;
+pub(super) use self::attempting::judge;
+use self::lane::{Lane, Room};
+use super::url::UrlSender;
+use crate::clock::Clock;
+use crate::jq::Jq;
+use crate::metrics::Metrics;
+use crate::model::{DestinationId, Source};
+use crate::signing::SigningKey;
+use crate::store::{Health, Leased, Settlement, Store, StoreError, Want};
+use crate::tunnel::registry::Registry;
+
+/// Most attempts under way, all destinations together, and most bytes of their bodies in memory.
+const IN_FLIGHT_MAX: u32 = 1_024;
+const BYTES_IN_FLIGHT_MAX: u64 = 64 * 1024 * 1024;
+
+/// Most deliveries of one destination leased in one turn: what keeps a turn short for everybody else's commits.
+const CLAIM_MAX: u32 = 64;
+
+/// Added to an attempt's timeout to give its lease: opening a stream, reading the answer, and the commit.
+const LEASE_MARGIN_MS: u64 = 60_000;
+
+/// How long to wait after the store refused a turn.
+const STORE_RETRY: Duration = Duration::from_millis(500);
+
+/// What the dispatcher needs of the house.
+pub struct Parts {
+    /// Everything remembered.
+    pub store: Store,
+    /// Who serves what.
+    pub registry: Registry,
+    /// Sends to destinations that are URLs.
+    pub urls: UrlSender,
+    /// Runs filters and transforms.
+    pub jq: Jq,
+    /// Signs.
+    pub signing: SigningKey,
+    /// Counts.
+    pub metrics: Arc<Metrics>,
+    /// Wall clock.
+    pub clock: Clock,
+    /// Where attempts run.
+    pub tasks: Tasks,
+}
+
+/// A handle on the dispatcher. Cheap to clone.
+#[derive(Clone)]
+pub struct Dispatcher {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    parts: Parts,
+    inbox: Mutex<Inbox>,
+}
+
+#[derive(Default)]
+struct Inbox {
+    seated: Vec<DestinationId>,
+    finished: Vec<Finished>,
+}
+
+/// An attempt that is over.
+struct Finished {
+    destination: DestinationId,
+    settlement: Settlement,
+    /// Whether the destination was there to be asked, where that was found out.
+    was_reached: Option<bool>,
+    /// Bytes it held; `None` for a live exchange, which the dispatcher did not begin.
+    memory_bytes: Option<u64>,
+}
+
+impl Dispatcher {
+    /// A dispatcher; [`Dispatcher::run`] makes it work.
+    #[must_use]
+    pub fn new(parts: Parts) -> Self {
+        Self { inner: Arc::new(Inner { parts, inbox: Mutex::default() }) }
+    }
+
+    /// An agent has come to serve this destination, and takes what waited.
+    pub fn seated(&self, destination: DestinationId) {
+        self.tell(|inbox| inbox.seated.push(destination));
+    }
+
+    /// A live exchange that an accepted delivery was leased for is over.
+    pub fn live_is_over(&self, destination: DestinationId, settlement: Settlement) {
+        let finished = Finished { destination, settlement, was_reached: None, memory_bytes: None };
+        self.tell(|inbox| inbox.finished.push(finished));
+    }
+
+    /// Whether something waits for this destination, or is under way to it.
+    #[must_use]
+    pub fn has_open(&self, destination: DestinationId) -> bool {
+        self.inner.parts.store.arrivals().is_open(destination)
+    }
+
+    fn tell(&self, what: impl FnOnce(&mut Inbox)) {
+        what(&mut self.inner.inbox.lock().expect("nothing panics while it holds the inbox"));
+        self.inner.parts.store.arrivals().wake();
+    }
+
+    fn take_inbox(&self) -> Inbox {
+        std::mem::take(&mut *self.inner.inbox.lock().expect("nothing panics while it holds the inbox"))
+    }
+
+    /// Works until the drain: then what is under way may finish, and is settled.
+    pub async fn run(self) {
+        let mut desk = Desk { dispatcher: self, lanes: HashMap::new(), unsettled: Vec::new(), bytes_in_flight: 0 };
+        desk.begin().await;
+        desk.work().await;
+    }
+}
+
+/// What the dispatcher's task owns.
+struct Desk {
+    dispatcher: Dispatcher,
+    lanes: HashMap<DestinationId, Lane>,
+    unsettled: Vec<Settlement>,
+    bytes_in_flight: u64,
+}
+
+/// A turn's wish, or when the next may be.
+struct Plan {
+    wants: Vec<Want>,
+    wake: Option<Instant>,
+}
+
+impl Desk {
+    fn parts(&self) -> &Parts {
+        &self.dispatcher.inner.parts
+    }
+
+    /// Takes over from an earlier life of the server.
+    async fn begin(&mut self) {
+        let store = self.parts().store.clone();
+        match store.expire_leases().await {
+            Ok(0) => {}
+            Ok(cut_off) => tracing::info!(cut_off, "attempts were cut off when the server last ended"),
+            Err(error) => tracing::error!(%error, "leases could not be taken over"),
+        }
+        match store.open_destinations().await {
+            Ok(open) => open.into_iter().for_each(|destination| store.arrivals().add(destination)),
+            Err(error) => tracing::error!(%error, "what waits could not be looked up"),
+        }
+    }
+
+    async fn work(&mut self) {
+        let tasks = self.parts().tasks.clone();
+        loop {
+            self.hear();
+            let plan = self.plan(tasks.is_draining());
+            if !plan.wants.is_empty() || !self.unsettled.is_empty() {
+                self.turn(plan.wants).await;
+                continue;
+            }
+            if tasks.is_draining() && self.in_flight() == 0 {
+                return;
+            }
+            let wake = plan.wake;
+            let store = self.parts().store.clone();
+            tokio::select! {
+                () = store.arrivals().woken() => {}
+                () = async { tokio::time::sleep_until(wake.expect("guarded").into()).await }, if wake.is_some() => {}
+                () = tasks.draining(), if !tasks.is_draining() => {}
+            }
+        }
+    }
+
+    fn in_flight(&self) -> u32 {
+        self.lanes.values().map(|lane| lane.in_flight).sum()
+    }
+
+    /// Takes in what happened.
+    fn hear(&mut self) {
+        let now = Instant::now();
+        for destination in self.parts().store.arrivals().take() {
+            self.lane(destination, now).has_more = true;
+        }
+        let Inbox { seated, finished } = self.dispatcher.take_inbox();
+        for destination in seated {
+            let lane = self.lane(destination, now);
+            lane.warm_up();
+            lane.has_more = true;
+            let store = self.parts().store.clone();
+            self.parts().tasks.spawn(async move {
+                // What failed because nobody was there is worth a try now.
+                if let Err(error) = store.hasten(destination).await {
+                    tracing::warn!(%error, "deliveries could not be brought forward");
+                }
+            });
+        }
+        for Finished { destination, settlement, was_reached, memory_bytes } in finished {
+            if let Some(bytes) = memory_bytes {
+                self.bytes_in_flight = self.bytes_in_flight.saturating_sub(bytes);
+                self.lane(destination, now).end(was_reached, now);
+            }
+            self.lane(destination, now).has_more = true;
+            self.unsettled.push(settlement);
+        }
+    }
+
+    fn lane(&mut self, destination: DestinationId, now: Instant) -> &mut Lane {
+        self.lanes.entry(destination).or_insert_with(|| Lane::new(now))
+    }
+
+    /// What to ask the store for.
+    fn plan(&mut self, is_draining: bool) -> Plan {
+        let mut plan = Plan { wants: Vec::new(), wake: None };
+        let parts = &self.dispatcher.inner.parts;
+        let in_flight: u32 = self.lanes.values().map(|lane| lane.in_flight).sum();
+        let mut left = IN_FLIGHT_MAX.saturating_sub(in_flight);
+        let is_broken = matches!(parts.store.health(), Health::Poisoned(_));
+        if is_draining || is_broken || self.bytes_in_flight > BYTES_IN_FLIGHT_MAX {
+            left = 0;
+        }
+        let now = Instant::now();
+        self.lanes.retain(|destination, lane| {
+            let Some(source) = parts.store.source_of(*destination) else {
+                // Deleted: what waits for it is cancelled by whoever deletes it.
+                return lane.in_flight > 0;
+            };
+            if lane.is_idle() {
+                parts.store.arrivals().close(*destination);
+                return false;
+            }
+            let Some(rules) = source.destination(*destination).map(|destination| &destination.rules) else {
+                return lane.in_flight > 0;
+            };
+            let is_held = source.rules.paused || rules.paused;
+            let is_there = rules.url.is_some() || parts.registry.takes_backlog(*destination);
+            if is_held || !is_there || left == 0 {
+                return true;
+            }
+            match lane.room(rules, now) {
+                Room::Now(count) => {
+                    let limit = count.min(left).min(CLAIM_MAX);
+                    left -= limit;
+                    plan.wants.push(Want {
+                        destination: *destination,
+                        limit,
+                        lease_ms: u64::from(rules.timeout_ms) + LEASE_MARGIN_MS,
+                        is_strict: rules.order == crate::model::Order::Strict,
+                    });
+                }
+                Room::At(at) => plan.wake = Some(plan.wake.map_or(at, |wake: Instant| wake.min(at))),
+                Room::Nothing => {}
+            }
+            true
+        });
+        plan
+    }
+
+    /// One turn: settles what is over, leases what may begin, and begins it.
+    async fn turn(&mut self, wants: Vec<Want>) {
+        let settlements = Arc::new(std::mem::take(&mut self.unsettled));
+        let parts = &self.dispatcher.inner.parts;
+        match parts.store.advance(Arc::clone(&settlements), wants).await {
+            Ok(advanced) => {
+                for settlement in settlements.iter() {
+                    parts.metrics.settled(settlement);
+                    attempting::log(settlement);
+                }
+                let (now, now_ms) = (Instant::now(), parts.clock.now_ms());
+                let mut of_lane: HashMap<DestinationId, Vec<Leased>> = HashMap::new();
+                for leased in advanced.leased {
+                    of_lane.entry(leased.destination).or_default().push(leased);
+                }
+                for state in advanced.lanes {
+                    let leased = of_lane.remove(&state.destination).unwrap_or_default();
+                    let lane = self.lane(state.destination, now);
+                    lane.has_more = state.has_more;
+                    lane.due = state.next_due_ms.map(|due_ms| now + Duration::from_millis(due_ms.saturating_sub(now_ms)));
+                    lane.begin(u32::try_from(leased.len()).unwrap_or(u32::MAX));
+                    self.begin_attempts(leased);
+                }
+            }
+            Err(error) => {
+                self.unsettled = Arc::unwrap_or_clone(settlements);
+                match error {
+                    StoreError::Poisoned | StoreError::Closed => self.unsettled.clear(),
+                    error => {
+                        tracing::warn!(%error, "the store refused a turn of the dispatcher; trying again");
+                        tokio::time::sleep(STORE_RETRY).await;
+                    }
+                }
+                if matches!(self.parts().store.health(), Health::Poisoned(_)) {
+                    // The process ends now; what is leased is found by the next start.
+                    self.parts().tasks.draining().await;
+                }
+            }
+        }
+    }
+
+    /// Begins what was leased of one destination.
+    fn begin_attempts(&mut self, leased: Vec<Leased>) {
+        if leased.is_empty() {
+            return;
+        }
+        self.bytes_in_flight += leased.iter().map(|one| one.memory_bytes).sum::<u64>();
+        // Each is settled whatever happens to the task that makes it.
+        let attempts = leased.into_iter().map(|one| Attempting::new(self.dispatcher.clone(), one)).collect::<Vec<_>>();
+        let dispatcher = self.dispatcher.clone();
+        self.parts().tasks.spawn(async move {
+            let events = attempts.iter().map(|attempt| attempt.event()).collect();
+            match dispatcher.inner.parts.store.load(events).await {
+                Ok(mut events) => {
+                    for attempt in attempts {
+                        let at = events.iter().position(|event| event.summary.id == attempt.event());
+                        let event = at.map(|at| events.swap_remove(at));
+                        dispatcher.inner.parts.tasks.spawn(attempt.make(event));
+                    }
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "events to be delivered could not be read");
+                    attempts.into_iter().for_each(Attempting::put_back);
+                }
+            }
+        });
+    }
+}
+
+impl Source {
+    /// The destination of that id.
+    #[must_use]
+    pub fn destination(&self, id: DestinationId) -> Option<&crate::model::Destination> {
+        self.destinations.iter().find(|destination| destination.id == id)
+    }
+}

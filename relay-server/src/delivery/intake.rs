@@ -1,0 +1,217 @@
+//! Taking an event in for good: the whole body first, then one transaction, and only then a word to the sender.
+
+use std::io;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
+
+use protocol::field::HeaderBlock;
+use protocol::id::EventId;
+
+use super::body::{BodyFault, Gathered, Piece, RequestBody, next_piece};
+use super::capture::Capture;
+use super::dedupe;
+use super::recording::{Recorder, Recording};
+use super::spool::Spool;
+use crate::model::{Captured, Source};
+use crate::refusal::Refusal;
+use crate::store::{Acceptance, Accepted, NewDelivery, Start, Store, StoreError};
+
+/// A request body that is there whole, and kept if it is in a file.
+#[derive(Debug, Clone)]
+pub struct Whole {
+    /// The body.
+    pub body: Captured,
+    /// Trailer fields.
+    pub trailers: HeaderBlock,
+}
+
+/// Why an event was not taken in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fault {
+    /// The body did not come whole.
+    Body(BodyFault),
+    /// The relay cannot keep it.
+    Relay(Refusal),
+}
+
+impl From<BodyFault> for Fault {
+    fn from(fault: BodyFault) -> Self {
+        Self::Body(fault)
+    }
+}
+
+impl From<StoreError> for Fault {
+    fn from(error: StoreError) -> Self {
+        Self::Relay(match error {
+            StoreError::Full => Refusal::DiskFull,
+            StoreError::Poisoned | StoreError::Closed => Refusal::Draining,
+            StoreError::Busy | StoreError::TooSlow => Refusal::Overloaded,
+            StoreError::Database(cause) => {
+                tracing::error!(error = %cause, "an event could not be stored");
+                Refusal::Overloaded
+            }
+        })
+    }
+}
+
+/// What the sender may be told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Receipt {
+    /// The event that came first, if this one is a copy of it.
+    pub duplicate_of: Option<EventId>,
+}
+
+/// Takes events in. Cheap to clone.
+#[derive(Clone)]
+pub struct Intake {
+    /// Where they are kept.
+    pub store: Store,
+    /// Tells of them.
+    pub recorder: Arc<Recorder>,
+}
+
+impl Intake {
+    /// Where the body of an event is, if it went into a file.
+    #[must_use]
+    pub fn path(&self, event: EventId) -> PathBuf {
+        self.store.body_files().path(event)
+    }
+
+    /// The whole body: what was gathered, and what is still to come. The capture sees the rest pass.
+    ///
+    /// # Errors
+    /// When the sender breaks off, or the disk refuses.
+    pub async fn read_whole<B: RequestBody>(
+        &self,
+        event: EventId,
+        gathered: Gathered,
+        rest: Option<B>,
+        capture: &Arc<Mutex<Capture>>,
+    ) -> Result<Whole, Fault> {
+        let mut spool = Spool::new(self.store.body_files().clone(), event);
+        for piece in &gathered.pieces {
+            spool.write(piece).await.map_err(|error| self.disk_failed(&error))?;
+        }
+        let mut trailers = gathered.end;
+        if trailers.is_none() {
+            let mut rest = rest.ok_or(BodyFault::Gone)?;
+            let mut end = HeaderBlock::default();
+            while let Some(piece) = next_piece(&mut rest).await? {
+                match piece {
+                    Piece::Data(data) => {
+                        capture.lock().expect("capture lock").see(&data);
+                        spool.write(&data).await.map_err(|error| self.disk_failed(&error))?;
+                    }
+                    Piece::Trailers(block) => end = block,
+                }
+            }
+            capture.lock().expect("capture lock").see_end();
+            trailers = Some(end);
+        }
+        let body = spool.finish().await.map_err(|error| self.disk_failed(&error))?;
+        Ok(Whole { body, trailers: trailers.unwrap_or_default() })
+    }
+
+    /// A full disk is told to the sender; a broken one ends the process, since nothing on it can be relied on.
+    fn disk_failed(&self, error: &io::Error) -> Fault {
+        match error.kind() {
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Fault::Relay(Refusal::DiskFull),
+            _ => {
+                self.store.poison(error);
+                Fault::Relay(Refusal::Draining)
+            }
+        }
+    }
+
+    /// Takes an event in. `why` says for what reason it was stored; `first` where its first delivery stands, the
+    /// primary's, which is ready if nothing is said. `None` there: the primary has it already.
+    ///
+    /// # Errors
+    /// What to tell the sender; the event is not kept then.
+    pub async fn take_in(
+        &self,
+        source: &Source,
+        recording: Recording,
+        whole: Whole,
+        answer: StoredAnswer,
+        first: Option<Start>,
+    ) -> Result<Receipt, Fault> {
+        let mut deliveries = Vec::with_capacity(source.destinations.len());
+        let others = source.destinations.iter().skip(1);
+        deliveries.extend(first.map(|start| NewDelivery { destination: source.destinations[0].id, start }));
+        deliveries.extend(others.map(|other| NewDelivery { destination: other.id, start: Start::Ready }));
+        let record = recording.into_accepted(whole, answer);
+        let dedupe = source.rules.dedupe.as_ref();
+        let dedupe = dedupe.and_then(|rule| dedupe::key(rule, &record.headers, &record.body));
+        let (event, is_in_file) = (record.id, record.body.is_in_file);
+        let summary = record.clone();
+        let accepted = self.store.accept(Acceptance { record, deliveries, dedupe }).await;
+        let is_kept = matches!(accepted, Ok(Accepted::Stored { .. }));
+        if is_in_file && !is_kept {
+            let path = self.path(event);
+            let _ = tokio::task::spawn_blocking(move || std::fs::remove_file(path)).await;
+        }
+        let accepted = accepted?;
+        self.recorder.metrics.events_recorded.inc();
+        self.recorder.activity.publish(&summary);
+        Ok(match accepted {
+            Accepted::Stored { .. } => {
+                self.recorder.metrics.events_accepted.inc();
+                Receipt { duplicate_of: None }
+            }
+            Accepted::Duplicate { of } => {
+                self.recorder.metrics.events_duplicate.inc();
+                Receipt { duplicate_of: Some(of) }
+            }
+        })
+    }
+}
+
+impl Intake {
+    /// Puts an event that is live, and answered, on disk: for its source's other destinations, and against copies of
+    /// it, if the app took it.
+    ///
+    /// # Errors
+    /// What to tell the sender instead of the app's answer.
+    pub async fn take_in_live(
+        &self,
+        source: &Source,
+        recording: &mut Recording,
+        whole: Whole,
+    ) -> Result<(), Refusal> {
+        let record = recording.accepted_so_far(whole);
+        let others = source.destinations.iter().skip(1);
+        let deliveries = others.map(|other| NewDelivery { destination: other.id, start: Start::Ready }).collect();
+        let rule = source.rules.dedupe.as_ref().filter(|_| record.answer.status < 400);
+        let dedupe = rule.and_then(|rule| dedupe::key(rule, &record.headers, &record.body));
+        let summary = record.clone();
+        match self.store.accept(Acceptance { record, deliveries, dedupe }).await {
+            Ok(_) => {
+                self.recorder.metrics.events_accepted.inc();
+                self.recorder.activity.publish(&summary);
+                Ok(())
+            }
+            Err(error) => {
+                recording.not_accepted();
+                match Fault::from(error) {
+                    Fault::Relay(refusal) => Err(refusal),
+                    Fault::Body(_) => Err(Refusal::Overloaded),
+                }
+            }
+        }
+    }
+}
+
+/// What the record says the sender was told.
+#[derive(Debug, Clone, Copy)]
+pub enum StoredAnswer {
+    /// The relay's own word, for this reason.
+    Relay {
+        /// Status.
+        status: u16,
+        /// Why it was stored.
+        why: &'static str,
+    },
+    /// The app's own answer, which is on its way.
+    App,
+}

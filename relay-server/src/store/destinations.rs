@@ -1,0 +1,163 @@
+//! Destinations of a source: made, changed, deleted.
+
+use std::sync::Arc;
+
+use protocol::control::Sharing;
+use protocol::id::DestinationName;
+use rusqlite::{Connection, OptionalExtension, params};
+
+use super::cache::Change;
+use super::sources::{DESTINATIONS_MAX, load};
+use super::{SourceError, Store, column};
+use crate::model::{DestinationId, DestinationRules, Source, SourceId};
+
+/// What is to be changed of a destination.
+#[derive(Debug, Clone, Default)]
+pub struct DestinationChange {
+    /// Other rules.
+    pub rules: Option<DestinationRules>,
+    /// Makes it the primary.
+    pub is_primary: bool,
+    /// How agents share it from now on.
+    pub sharing: Option<Sharing>,
+}
+
+impl Store {
+    /// Makes a destination.
+    ///
+    /// # Errors
+    /// [`SourceError::Taken`] when the source has one of that name, [`SourceError::TooMany`] at 32.
+    pub async fn create_destination(
+        &self,
+        source: SourceId,
+        name: DestinationName,
+        sharing: Sharing,
+        rules: DestinationRules,
+    ) -> Result<Arc<Source>, SourceError> {
+        self.change(move |conn| {
+            let Some(found) = load(conn, source)? else { return Ok(Err(SourceError::NotFound)) };
+            if found.destinations.iter().any(|d| d.name == name) {
+                return Ok(Err(SourceError::Taken));
+            }
+            if found.destinations.len() >= DESTINATIONS_MAX {
+                return Ok(Err(SourceError::TooMany));
+            }
+            add(conn, source, &name, sharing, &rules)?;
+            load(conn, source).map(|source| source.ok_or(SourceError::NotFound))
+        })
+        .await
+    }
+
+    /// Changes a destination.
+    ///
+    /// # Errors
+    /// [`SourceError::NotFound`] when the source has none of that name.
+    pub async fn update_destination(
+        &self,
+        source: SourceId,
+        destination: DestinationId,
+        change: DestinationChange,
+    ) -> Result<Arc<Source>, SourceError> {
+        self.change(move |conn| {
+            if let Some(rules) = &change.rules {
+                conn.prepare_cached("UPDATE destinations SET rules = ?2 WHERE id = ?1 AND deleted_ms IS NULL")?
+                    .execute(params![destination.0, column::to_json(rules)?])?;
+            }
+            if let Some(sharing) = change.sharing {
+                conn.prepare_cached("UPDATE destinations SET sharing = ?2 WHERE id = ?1")?
+                    .execute(params![destination.0, sharing_code(sharing)])?;
+            }
+            if change.is_primary {
+                conn.prepare_cached("UPDATE destinations SET is_primary = (id = ?2) WHERE source_id = ?1")?
+                    .execute(params![source.0, destination.0])?;
+            }
+            load(conn, source).map(|source| source.ok_or(SourceError::NotFound))
+        })
+        .await
+    }
+
+    /// Deletes a destination; what waits for it is left to [`Store::cancel_waiting`].
+    ///
+    /// # Errors
+    /// [`SourceError::TooMany`] when it is the source's only one: a source always has one.
+    pub async fn delete_destination(
+        &self,
+        source: SourceId,
+        destination: DestinationId,
+    ) -> Result<Arc<Source>, SourceError> {
+        let now_ms = self.now_ms();
+        self.change(move |conn| {
+            let Some(found) = load(conn, source)? else { return Ok(Err(SourceError::NotFound)) };
+            let Some(heir) = found.destinations.iter().find(|d| d.id != destination) else {
+                return Ok(Err(SourceError::TooMany));
+            };
+            conn.prepare_cached("UPDATE destinations SET deleted_ms = ?2, is_primary = 0 WHERE id = ?1")?
+                .execute(params![destination.0, now_ms])?;
+            // The first of those left, if it was the primary that went.
+            conn.prepare_cached("UPDATE destinations SET is_primary = 1 WHERE id = ?1 AND NOT EXISTS (
+                   SELECT 1 FROM destinations WHERE source_id = ?2 AND is_primary)")?
+                .execute(params![heir.id.0, source.0])?;
+            load(conn, source).map(|source| source.ok_or(SourceError::NotFound))
+        })
+        .await
+    }
+
+    /// The live source a destination belongs to. From memory.
+    #[must_use]
+    pub fn source_of(&self, destination: DestinationId) -> Option<Arc<Source>> {
+        self.shared().cache.source_of(destination)
+    }
+
+    /// The name of a destination, also of a deleted one.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn destination_name(&self, id: DestinationId) -> Result<Option<String>, super::StoreError> {
+        self.read(move |conn| {
+            conn.prepare_cached("SELECT name FROM destinations WHERE id = ?1")?
+                .query_row([id.0], |row| row.get(0))
+                .optional()
+        })
+        .await
+    }
+
+    /// A change whose result goes into the cache with its commit.
+    pub(super) async fn change<F>(&self, change: F) -> Result<Arc<Source>, SourceError>
+    where
+        F: FnOnce(&Connection) -> rusqlite::Result<Result<Arc<Source>, SourceError>> + Send + 'static,
+    {
+        let changed = self.write(move |conn, changes| {
+            let changed = change(conn)?;
+            if let Ok(source) = &changed {
+                changes.push(Change::Source(Arc::clone(source)));
+            }
+            Ok(changed)
+        });
+        changed.await?
+    }
+}
+
+/// Inserts a destination; one of that name that was deleted comes back with its old id.
+pub(super) fn add(
+    conn: &Connection,
+    source: SourceId,
+    name: &DestinationName,
+    sharing: Sharing,
+    rules: &DestinationRules,
+) -> rusqlite::Result<()> {
+    conn.prepare_cached(
+        "INSERT INTO destinations (source_id, name, sharing, rules, is_primary)
+         VALUES (?1, ?2, ?3, ?4, NOT EXISTS (SELECT 1 FROM destinations WHERE source_id = ?1 AND is_primary))
+         ON CONFLICT DO UPDATE SET sharing = excluded.sharing, rules = excluded.rules, deleted_ms = NULL",
+    )?
+    .execute(params![source.0, name.as_str(), sharing_code(sharing), column::to_json(rules)?])
+    .map(drop)
+}
+
+const fn sharing_code(sharing: Sharing) -> i64 {
+    match sharing {
+        Sharing::Pool => 0,
+        Sharing::Replace => 1,
+        Sharing::Broadcast => 2,
+    }
+}

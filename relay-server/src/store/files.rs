@@ -1,0 +1,155 @@
+//! Bodies too large for the database, each in a file of its own under `DIR/bodies`, named by its event.
+//!
+//! A file is whole and on disk before the row that speaks of it is written, and removed after that row: a file nobody
+//! speaks of is left over from a crash, and swept away at the next start. Never the reverse.
+
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use protocol::id::EventId;
+use rusqlite::Connection;
+
+use super::open::{make_directory, make_file};
+
+/// Bodies up to this size, in bytes, stand in the database. A larger one would make everybody of its commit wait: with
+/// 10 MiB inside, an acknowledgement took 54 ms at the 99th percentile instead of 3.
+pub const INLINE_BYTES_MAX: u64 = 1024 * 1024;
+
+/// Bytes written between two syncs: what a crash-safe end has left to wait for.
+const SYNC_EVERY: u64 = 1024 * 1024;
+
+/// The directory of large bodies. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct BodyFiles {
+    dir: Arc<Path>,
+}
+
+/// A body that is being written. Removed when dropped before its end.
+#[derive(Debug)]
+pub struct PartialBody {
+    file: Option<File>,
+    partial: PathBuf,
+    whole: PathBuf,
+    written: u64,
+    synced: u64,
+}
+
+impl BodyFiles {
+    /// The directory of `data_dir`, made if it is not there.
+    ///
+    /// # Errors
+    /// When it cannot be made.
+    pub(super) fn in_directory(data_dir: &Path) -> io::Result<Self> {
+        let dir = data_dir.join("bodies");
+        make_directory(&dir)?;
+        Ok(Self { dir: dir.into() })
+    }
+
+    /// Where the body of an event is, if it has a file.
+    #[must_use]
+    pub fn path(&self, event: EventId) -> PathBuf {
+        self.dir.join(&*event.text())
+    }
+
+    /// Begins a body. Blocks; so do its other methods.
+    ///
+    /// # Errors
+    /// When the disk refuses.
+    pub fn begin(&self, event: EventId) -> io::Result<PartialBody> {
+        let whole = self.path(event);
+        let partial = whole.with_extension("partial");
+        let file = make_file(&partial)?;
+        Ok(PartialBody { file: Some(file), partial, whole, written: 0, synced: 0 })
+    }
+
+    /// Removes the file of an event that is no longer there. One that cannot be removed is swept at the next start.
+    pub(super) fn remove(&self, event: EventId) {
+        if let Err(error) = fs::remove_file(self.path(event)) {
+            tracing::warn!(%error, event.id = %event, "the file of a deleted body could not be removed");
+        }
+    }
+
+    /// Removes what no row speaks of. Asked at the start, before anything is written.
+    ///
+    /// # Errors
+    /// When the directory or the database cannot be read.
+    pub(super) fn sweep(&self, conn: &Connection) -> io::Result<()> {
+        let mut speaks = conn
+            .prepare("SELECT EXISTS (SELECT 1 FROM events WHERE id = ?1 AND flags & 16)")
+            .map_err(io::Error::other)?;
+        for entry in fs::read_dir(&self.dir)? {
+            let entry = entry?;
+            let event = entry.file_name().to_str().and_then(|name| name.parse::<EventId>().ok());
+            let is_spoken_of = match event {
+                Some(event) => speaks
+                    .query_row([event.sort_key().cast_signed()], |row| row.get(0))
+                    .map_err(io::Error::other)?,
+                None => false,
+            };
+            if !is_spoken_of {
+                fs::remove_file(entry.path())?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl PartialBody {
+    /// Adds to the body.
+    ///
+    /// # Errors
+    /// When the disk refuses.
+    pub fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+        let file = self.file.as_mut().ok_or(io::ErrorKind::NotFound)?;
+        file.write_all(bytes)?;
+        self.written += bytes.len() as u64;
+        Ok(())
+    }
+
+    /// Lets the disk catch up, so that the end has less to wait for.
+    ///
+    /// # Errors
+    /// When the disk refuses: nothing that was written can be relied on any more.
+    pub fn catch_up(&mut self) -> io::Result<()> {
+        if self.written - self.synced >= SYNC_EVERY {
+            self.file.as_ref().ok_or(io::ErrorKind::NotFound)?.sync_data()?;
+            self.synced = self.written;
+        }
+        Ok(())
+    }
+
+    /// What was written so far, for a body that turned out small.
+    ///
+    /// # Errors
+    /// When the disk refuses.
+    pub fn read_back(&self) -> io::Result<Vec<u8>> {
+        fs::read(&self.partial)
+    }
+
+    /// Puts the whole body in its place, on disk with its name.
+    ///
+    /// # Errors
+    /// When the disk refuses: nothing that was written can be relied on any more.
+    pub fn finish(mut self) -> io::Result<()> {
+        let file = self.file.take().ok_or(io::ErrorKind::NotFound)?;
+        let done = file.sync_all().and_then(|()| fs::rename(&self.partial, &self.whole)).and_then(|()| {
+            let dir = self.whole.parent().ok_or(io::ErrorKind::NotFound)?;
+            File::open(dir)?.sync_all()
+        });
+        if done.is_err() {
+            let _ = fs::remove_file(&self.partial);
+            let _ = fs::remove_file(&self.whole);
+        }
+        done
+    }
+}
+
+impl Drop for PartialBody {
+    fn drop(&mut self) {
+        if self.file.take().is_some() {
+            let _ = fs::remove_file(&self.partial);
+        }
+    }
+}
