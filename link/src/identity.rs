@@ -67,7 +67,7 @@ pub struct ServerIdentity {
     pin: Pin,
 }
 
-/// Writes a file only its owner can read, whole or not at all.
+/// Writes a file only its owner can read, whole or not at all. When this returns it survives a power cut.
 pub(crate) fn write_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
     use std::io::Write;
     let partial = path.with_extension("partial");
@@ -78,7 +78,14 @@ pub(crate) fn write_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let mut file = options.open(&partial)?;
     file.write_all(bytes)?;
     file.sync_all()?;
-    std::fs::rename(&partial, path)
+    std::fs::rename(&partial, path)?;
+    // The new name is in the directory, which is synced by itself.
+    #[cfg(unix)]
+    if let Some(dir) = path.parent() {
+        // An empty parent means here.
+        std::fs::File::open(dir.join("."))?.sync_all()?;
+    }
+    Ok(())
 }
 
 impl ServerIdentity {

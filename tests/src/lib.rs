@@ -1,7 +1,8 @@
 //! The harness: the whole house in one process on real sockets, and a small language to talk about it.
 //!
 //! [`World`] is a server with agents around it, [`App`] an application that records what reaches it and answers as
-//! told, [`client`] a sender that writes exactly the bytes it is given. The lossy UDP proxy is `relay_bench::lossy`.
+//! told, [`client`] a sender that writes exactly the bytes it is given, `disk` a disk that fails or loses its power. The
+//! lossy UDP proxy is `relay_bench::lossy`.
 
 #![allow(
     clippy::disallowed_methods,
@@ -10,6 +11,8 @@
 
 pub mod app;
 pub mod client;
+#[cfg(target_os = "linux")]
+pub mod disk;
 pub mod world;
 
 pub use app::{App, Recorded};

@@ -15,7 +15,7 @@ use tempfile::TempDir;
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A program beside the test binary: built by the same `cargo test --workspace`.
-fn program(name: &str) -> Command {
+pub(crate) fn program(name: &str) -> Command {
     let mut folder = std::env::current_exe().expect("a test binary");
     folder.pop();
     folder.pop();

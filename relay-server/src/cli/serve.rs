@@ -239,9 +239,22 @@ async fn say_how_to_begin(server: &Server, data: &Path) -> anyhow::Result<()> {
     }
     // Nobody reads a log by its nature once: secrets go into a file only the owner can read.
     let path = data.join(FIRST_START_FILE);
-    let mut file =
-        std::fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&path)?;
-    file.write_all(text.as_bytes())?;
+    keep(&path, &text).with_context(|| {
+        format!(
+            "the first tokens were made but could not be written to {}; make others with `relay-server token create`",
+            path.display()
+        )
+    })?;
     tracing::info!(path = %path.display(), "first start: the admin token and a join line are in this file; remove it once read");
     Ok(())
+}
+
+/// Writes a file only its owner can read. When this returns it survives a power cut.
+fn keep(path: &Path, text: &str) -> std::io::Result<()> {
+    let mut file =
+        std::fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)?;
+    file.write_all(text.as_bytes())?;
+    // A new file's name is synced with it on the usual file systems, but nothing promises that.
+    file.sync_all()?;
+    path.parent().map_or(Ok(()), |dir| std::fs::File::open(dir.join("."))?.sync_all())
 }

@@ -73,7 +73,7 @@ pub(super) fn writer(path: &Path) -> Result<Connection, OpenError> {
     conn.pragma_update(None, "page_size", PAGE_BYTES).map_err(refused)?;
     conn.pragma_update(None, "auto_vacuum", "INCREMENTAL").map_err(refused)?;
     check_owner(&conn, path)?;
-    conn.pragma_update(None, "journal_mode", "WAL").map_err(refused)?;
+    use_log(&conn).map_err(refused)?;
     conn.execute_batch(
         "PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 0; PRAGMA foreign_keys = ON;
          PRAGMA temp_store = MEMORY; PRAGMA mmap_size = 0; PRAGMA trusted_schema = OFF; PRAGMA secure_delete = ON;",
@@ -82,6 +82,15 @@ pub(super) fn writer(path: &Path) -> Result<Connection, OpenError> {
     conn.pragma_update(None, "cache_size", -WRITER_CACHE_KIB).map_err(refused)?;
     migrate(&mut conn, path)?;
     Ok(conn)
+}
+
+/// Switches to a write-ahead log. The statement says so in a row, and commits after it: it has to be run to its end for
+/// a failed commit to be seen. Everything else would work without the log, only slower and with readers in the way.
+fn use_log(conn: &Connection) -> rusqlite::Result<()> {
+    let mut change = conn.prepare("PRAGMA journal_mode = WAL")?;
+    let mut rows = change.query([])?;
+    while rows.next()?.is_some() {}
+    Ok(())
 }
 
 /// A connection that cannot write.
