@@ -12,7 +12,10 @@ mod exit;
 mod forward;
 mod login;
 mod logout;
+mod record;
+mod recorded;
 mod records;
+mod replay;
 mod serve;
 mod signals;
 mod sources;
@@ -119,6 +122,8 @@ enum Verb {
     Events(events::Args),
     Event(event::Args),
     Tail(tail::Args),
+    Record(record::Args),
+    Replay(replay::Args),
     Status(status::Args),
     Doctor(doctor::Args),
     Completions(completions::Args),
@@ -190,6 +195,8 @@ pub(crate) async fn run(cli: Cli) -> Exit {
         Verb::Events(args) => events::run(&context, args).await,
         Verb::Event(args) => event::run(&context, args).await,
         Verb::Tail(args) => tail::run(&context, args).await,
+        Verb::Record(args) => record::run(&context, args).await,
+        Verb::Replay(args) => replay::run(&context, args).await,
         Verb::Status(args) => status::run(&context, args).await,
         Verb::Doctor(args) => doctor::run(&context, args).await,
         Verb::Completions(args) => completions::run(&context, args),
