@@ -41,6 +41,8 @@ Examples:
   relay-agent 3000                          a stable public URL for localhost:3000
   relay-agent forward github 3000           the source named `github`: …/h/github
   relay-agent up                            every route of relay-agent.toml
+  relay-agent record fixtures --last 20     events as files
+  relay-agent replay fixtures --to 3000     and to a local app again, without a server
   relay-agent doctor                        what stands between you and the server
 
 Exit codes:

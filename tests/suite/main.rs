@@ -6,6 +6,7 @@
 )]
 
 mod fidelity;
+mod fixtures;
 mod hostile;
 mod http2;
 mod main_job;

@@ -109,7 +109,8 @@ fn head_of(event: &Value, id: EventId) -> Result<Fixture, RecordedError> {
 
 /// How much of a target found its source: `/h/NAME`, unless the source was found by its host.
 fn mount(target: &[u8], source: Option<&str>) -> usize {
-    let mount = format!("/h/{}", source.unwrap_or_default());
+    let Some(source) = source else { return 0 };
+    let mount = format!("/h/{source}");
     let rest = target.strip_prefix(mount.as_bytes());
     if matches!(rest, Some([] | [b'/' | b'?' | b'#', ..])) { mount.len() } else { 0 }
 }

@@ -134,7 +134,7 @@ async fn at_server(context: &Context, ids: Vec<EventId>) -> anyhow::Result<Exit>
     for id in ids {
         let made = match asker.post(&format!("/api/v1/events/{id}/replay"), &json!({})).await {
             Ok(made) => made,
-            Err(AskError::Refused { status: 404 | 405, code, .. }) if code != "event_not_found" => {
+            Err(error) if is_no_such_route(&error) => {
                 asker.close().await;
                 anyhow::bail!(
                     "this server cannot send events again; `relay-agent replay {id} --to TARGET` does, from here"
@@ -151,6 +151,11 @@ async fn at_server(context: &Context, ids: Vec<EventId>) -> anyhow::Result<Exit>
     }
     asker.close().await;
     Ok(Exit::Done)
+}
+
+/// Whether a server knows nothing of replays, as those before the first that does.
+fn is_no_such_route(error: &AskError) -> bool {
+    matches!(error, AskError::Refused { status: 404 | 405, code, .. } if code != "event_not_found")
 }
 
 /// One thing to send, already fetched or still on disk.
