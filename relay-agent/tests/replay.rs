@@ -41,8 +41,8 @@ fn serve(stream: &mut (impl std::io::Read + std::io::Write), end: &[u8], answer:
 
 impl App {
     fn start(end: &'static [u8], answer: &'static [u8]) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let addr = listener.local_addr().unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let addr = listener.local_addr().expect("bound");
         let (send, requests) = mpsc::channel();
         std::thread::spawn(move || {
             for stream in listener.incoming().map_while(Result::ok) {
@@ -68,7 +68,7 @@ impl App {
 fn headers(fields: &[(&str, &[u8])]) -> HeaderBlock {
     let mut block = HeaderBlock::default();
     for (name, value) in fields {
-        block.push(name.as_bytes(), value).unwrap();
+        block.push(name.as_bytes(), value).expect("a field");
     }
     block
 }
@@ -290,8 +290,8 @@ fn a_unix_socket_is_a_target_too() {
 }
 
 fn request(addr: SocketAddr, body: &'static [u8]) -> (LocalSender, LocalRequest) {
-    let target = format!("http://{addr}").parse().unwrap();
-    let sender = LocalSender::new(target, HostField::Target, None).unwrap();
+    let target = format!("http://{addr}").parse().expect("a target");
+    let sender = LocalSender::new(target, HostField::Target, None).expect("no authority to read");
     let mut request = LocalRequest {
         method: "POST".to_owned(),
         target: b"/x".to_vec(),

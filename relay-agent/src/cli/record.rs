@@ -148,7 +148,7 @@ pub(super) async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
     let known = known(&args.dir);
     let asker = Asker::open(context).await?;
     let mut recorder =
-        Recorder { context, asker, args, known, counts: Counts::default(), said: Instant::now() };
+        Recorder { context, asker, args, known, seen_ms: 0, counts: Counts::default(), said: Instant::now() };
     let ended = tokio::select! {
         ended = recorder.record(past) => ended.map(|()| Exit::Done),
         () = signals.next() => Ok(if follow { Exit::Done } else { Exit::Aborted }),
@@ -179,6 +179,8 @@ struct Recorder<'a> {
     args: Args,
     /// On disk, or refused: not to be asked for again.
     known: BTreeSet<EventId>,
+    /// When the newest event of the stream came in, in unix milliseconds.
+    seen_ms: u64,
     counts: Counts,
     said: Instant,
 }
@@ -235,6 +237,7 @@ impl Recorder<'_> {
                 self.catch_up(floor).await?;
             } else if let Some(id) = id_of(&event) {
                 self.record_one(id, COMMIT_TRIES).await?;
+                self.seen_ms = self.seen_ms.max(id.unix_ms());
             }
         }
         Ok(())
@@ -242,8 +245,7 @@ impl Recorder<'_> {
 
     /// Writes what came while nobody watched.
     async fn catch_up(&mut self, floor: EventId) -> anyhow::Result<()> {
-        let seen_ms = self.known.last().map_or(0, |id| id.unix_ms());
-        let from_ms = floor.unix_ms().max(seen_ms.saturating_sub(PATIENCE_MAX_MS));
+        let from_ms = floor.unix_ms().max(self.seen_ms.saturating_sub(PATIENCE_MAX_MS));
         let mut missed = self.list(usize::MAX, from_ms).await?;
         missed.retain(|id| *id > floor && !self.known.contains(id));
         for id in missed {

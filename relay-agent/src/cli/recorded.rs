@@ -4,6 +4,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use protocol::field::HeaderBlock;
 use protocol::id::EventId;
+use relay_agent::ApiError;
 use relay_agent::fixture::Fixture;
 use serde_json::Value;
 
@@ -30,6 +31,9 @@ pub(super) enum RecordedError {
     /// Text in which bytes are lost.
     #[error("its path or header fields are not all text, and this server is too old to tell their bytes")]
     Inexact,
+    /// More than is taken into memory.
+    #[error("the server's answer about it is larger than this program takes")]
+    TooLarge,
     /// Not what an event looks like.
     #[error("the server's answer is not what this version understands: {0}")]
     Unreadable(&'static str),
@@ -42,6 +46,7 @@ impl From<AskError> for RecordedError {
     fn from(error: AskError) -> Self {
         match error {
             AskError::Refused { status: 404, .. } => Self::Gone,
+            AskError::Call(ApiError::TooLarge) => Self::TooLarge,
             other => Self::Ask(other),
         }
     }
