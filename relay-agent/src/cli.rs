@@ -12,7 +12,10 @@ mod exit;
 mod forward;
 mod login;
 mod logout;
+mod record;
+mod recorded;
 mod records;
+mod replay;
 mod serve;
 mod signals;
 mod sources;
@@ -38,6 +41,8 @@ Examples:
   relay-agent 3000                          a stable public URL for localhost:3000
   relay-agent forward github 3000           the source named `github`: …/h/github
   relay-agent up                            every route of relay-agent.toml
+  relay-agent record fixtures --last 20     events as files
+  relay-agent replay fixtures --to 3000     and to a local app again, without a server
   relay-agent doctor                        what stands between you and the server
 
 Exit codes:
@@ -119,6 +124,8 @@ enum Verb {
     Events(events::Args),
     Event(event::Args),
     Tail(tail::Args),
+    Record(record::Args),
+    Replay(replay::Args),
     Status(status::Args),
     Doctor(doctor::Args),
     Completions(completions::Args),
@@ -190,6 +197,8 @@ pub(crate) async fn run(cli: Cli) -> Exit {
         Verb::Events(args) => events::run(&context, args).await,
         Verb::Event(args) => event::run(&context, args).await,
         Verb::Tail(args) => tail::run(&context, args).await,
+        Verb::Record(args) => record::run(&context, args).await,
+        Verb::Replay(args) => replay::run(&context, args).await,
         Verb::Status(args) => status::run(&context, args).await,
         Verb::Doctor(args) => doctor::run(&context, args).await,
         Verb::Completions(args) => completions::run(&context, args),

@@ -23,11 +23,13 @@
 //! - [`Settings`], [`Route`], [`Target`]: what it is started with
 //! - [`AgentEvent`]: what it tells as it happens
 //! - [`forward`]: from a request head to the app and back
+//! - [`LocalSender`]: the same for requests that are kept here; [`fixture`]: how they are kept
 
 pub mod agent;
 pub mod clock;
 pub mod entropy;
 pub mod event;
+pub mod fixture;
 pub mod forward;
 pub mod settings;
 pub mod target;
@@ -35,6 +37,7 @@ mod tunnel;
 
 pub use agent::{Agent, ApiError, ApiLines, ApiResponse};
 pub use event::{AgentEvent, Answered, Arrived, EndReason, LinkState};
+pub use forward::local::{LocalAnswer, LocalFailure, LocalFailureKind, LocalRequest, LocalSender};
 pub use link::Pin;
 pub use settings::{HostField, Route, Server, Settings, Token};
 pub use target::{Target, TargetError};

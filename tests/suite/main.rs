@@ -8,6 +8,7 @@
 #[cfg(target_os = "linux")]
 mod disk;
 mod fidelity;
+mod fixtures;
 mod hostile;
 mod http2;
 mod main_job;

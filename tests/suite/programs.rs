@@ -25,13 +25,13 @@ pub(crate) fn program(name: &str) -> Command {
 }
 
 /// A process that is killed when dropped, with its stdout as lines.
-struct Process {
+pub(crate) struct Process {
     child: Child,
     lines: mpsc::Receiver<String>,
 }
 
 impl Process {
-    fn start(command: &mut Command) -> Self {
+    pub(crate) fn start(command: &mut Command) -> Self {
         let mut child = command
             .env_remove("RELAY_TOKEN")
             .stdin(Stdio::piped())
@@ -52,7 +52,7 @@ impl Process {
     }
 
     /// Waits (bounded) for a JSON line that has all these fields.
-    fn line_with(&self, fields: &[(&str, &str)]) -> serde_json::Value {
+    pub(crate) fn line_with(&self, fields: &[(&str, &str)]) -> serde_json::Value {
         let deadline = Instant::now() + PATIENCE;
         loop {
             let left = deadline.saturating_duration_since(Instant::now());
@@ -64,12 +64,12 @@ impl Process {
         }
     }
 
-    fn signal(&self, signal: &str) {
+    pub(crate) fn signal(&self, signal: &str) {
         let sent = Command::new("kill").arg(format!("-{signal}")).arg(self.child.id().to_string()).status();
         assert!(sent.expect("kill runs").success());
     }
 
-    fn exit_code(&mut self) -> Option<i32> {
+    pub(crate) fn exit_code(&mut self) -> Option<i32> {
         let deadline = Instant::now() + PATIENCE;
         while Instant::now() < deadline {
             if let Some(status) = self.child.try_wait().expect("a child") {
@@ -80,7 +80,7 @@ impl Process {
         panic!("the program does not end");
     }
 
-    fn kill(&mut self) {
+    pub(crate) fn kill(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
@@ -93,14 +93,14 @@ impl Drop for Process {
 }
 
 /// A server, an agent and an app, each a process of its own (the app lives in the test).
-struct House {
+pub(crate) struct House {
     dir: TempDir,
-    server: Process,
+    pub(crate) server: Process,
     public: SocketAddr,
-    ports: [String; 3],
+    pub(crate) ports: [String; 3],
 }
 
-fn serve(data: &Path, ports: &[String; 3]) -> Process {
+pub(crate) fn serve(data: &Path, ports: &[String; 3]) -> Process {
     let mut command = program("relay-server");
     command.arg("serve").arg("--json").arg("--data").arg(data);
     for (flag, addr) in ["--public", "--tunnel", "--admin"].iter().zip(ports) {
@@ -110,7 +110,7 @@ fn serve(data: &Path, ports: &[String; 3]) -> Process {
 }
 
 impl House {
-    fn start() -> Self {
+    pub(crate) fn start() -> Self {
         let dir = tempfile::tempdir().expect("a temp dir");
         let any = || "127.0.0.1:0".to_owned();
         let server = serve(&dir.path().join("data"), &[any(), any(), any()]);
@@ -122,7 +122,7 @@ impl House {
         Self { dir, server, public, ports }
     }
 
-    fn data(&self) -> PathBuf {
+    pub(crate) fn data(&self) -> PathBuf {
         self.dir.path().join("data")
     }
 
@@ -135,13 +135,13 @@ impl House {
         text
     }
 
-    fn agent_command(&self) -> Command {
+    pub(crate) fn agent_command(&self) -> Command {
         let mut command = program("relay-agent");
         command.env("RELAY_CONFIG_DIR", self.dir.path().join("agent"));
         command
     }
 
-    fn log_in(&self) {
+    pub(crate) fn log_in(&self) {
         let mut login = self.agent_command();
         let mut login = login
             .args(["login", "-"])
@@ -155,14 +155,14 @@ impl House {
         assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
     }
 
-    fn agent(&self, name: &str, app: &App) -> Process {
+    pub(crate) fn agent(&self, name: &str, app: &App) -> Process {
         let agent =
             Process::start(self.agent_command().args(["forward", name, &app.addr().to_string(), "--json"]));
         agent.line_with(&[("type", "source"), ("name", name)]);
         agent
     }
 
-    async fn post(&self, name: &str) -> Option<Answer> {
+    pub(crate) async fn post(&self, name: &str) -> Option<Answer> {
         let stream = tokio::net::TcpStream::connect(self.public).await;
         stream.ok()?;
         let mut sender = Sender::to(self.public).await;

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
 use protocol::id::SessionId;
 use relay_agent::{Agent, AgentEvent, ApiError, ApiLines, EndReason, LinkState, Server, Settings};
 use serde_json::Value;
@@ -126,13 +127,28 @@ impl Asker {
 
     /// The answer to `GET`, as JSON.
     pub(crate) async fn get(&mut self, path: &str) -> Result<Value, AskError> {
+        let answer = self.bytes(path).await?;
+        serde_json::from_slice(&answer).map_err(|_| AskError::Unreadable(path.to_owned()))
+    }
+
+    /// The answer to `GET`, byte for byte.
+    pub(crate) async fn bytes(&mut self, path: &str) -> Result<Bytes, AskError> {
+        self.call("GET", path, None).await
+    }
+
+    /// The answer to `POST` of some JSON, as JSON.
+    pub(crate) async fn post(&mut self, path: &str, body: &Value) -> Result<Value, AskError> {
+        let answer = self.call("POST", path, Some(body.to_string().into_bytes())).await?;
+        serde_json::from_slice(&answer).map_err(|_| AskError::Unreadable(path.to_owned()))
+    }
+
+    async fn call(&mut self, method: &str, path: &str, body: Option<Vec<u8>>) -> Result<Bytes, AskError> {
         let agent = &self.agent;
-        let response = until_ended(&mut self.events, agent.api("GET", path, None)).await?;
+        let response = until_ended(&mut self.events, agent.api(method, path, body)).await?;
         let response = response.map_err(AskError::Call)?;
-        let body = serde_json::from_slice(&response.body);
         match response.status {
-            200..300 => body.map_err(|_| AskError::Unreadable(path.to_owned())),
-            status => Err(refusal(status, body.ok().as_ref())),
+            200..300 => Ok(response.body),
+            status => Err(refusal(status, serde_json::from_slice(&response.body).ok().as_ref())),
         }
     }
 

@@ -46,13 +46,13 @@ pub(super) async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
 }
 
 /// A body as it was captured.
-struct Body {
-    bytes: Vec<u8>,
-    total_bytes: u64,
-    is_truncated: bool,
+pub(super) struct Body {
+    pub(super) bytes: Vec<u8>,
+    pub(super) total_bytes: u64,
+    pub(super) is_truncated: bool,
 }
 
-fn body_of(record: &Value) -> anyhow::Result<Body> {
+pub(super) fn body_of(record: &Value) -> anyhow::Result<Body> {
     let bytes = match (records::text(record, "text"), records::text(record, "base64")) {
         (Some(text), _) => text.as_bytes().to_vec(),
         (None, Some(text)) => STANDARD.decode(text).context("the server sent a body that is not base64")?,

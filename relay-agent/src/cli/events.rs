@@ -50,7 +50,8 @@ pub(super) async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
     Ok(Exit::Done)
 }
 
-fn path(source: Option<&Slug>, before: Option<&str>, limit: usize) -> String {
+/// Where a page of at most `limit` events is asked for.
+pub(super) fn path(source: Option<&Slug>, before: Option<&str>, limit: usize) -> String {
     let mut path = format!("/api/v1/events?limit={limit}");
     if let Some(source) = source {
         path.push_str("&source=");
@@ -72,7 +73,8 @@ fn percent(byte: u8) -> String {
     }
 }
 
-fn place(next: &Value) -> Option<String> {
+/// Where the next page begins; `None` after the last one.
+pub(super) fn place(next: &Value) -> Option<String> {
     next.as_str().map(str::to_owned).or_else(|| next.as_u64().map(|number| number.to_string()))
 }
 

@@ -4,6 +4,7 @@ use std::io;
 use std::process::ExitCode;
 
 use relay_agent::EndReason;
+use relay_agent::fixture::FixtureError;
 
 use super::ask::AskError;
 use super::context::UsageError;
@@ -111,6 +112,7 @@ fn of_cause(cause: &(dyn std::error::Error + 'static)) -> Option<Exit> {
     let is_usage = cause.is::<ConfigError>()
         || cause.is::<UsageError>()
         || cause.is::<JoinLineError>()
+        || cause.is::<FixtureError>()
         || cause.is::<ProjectError>();
     is_usage.then_some(Exit::Usage)
 }
@@ -133,6 +135,7 @@ mod tests {
             (AskError::Ended(EndReason::Identity(String::new())).into(), Exit::Identity),
             (JoinLineError::Port.into(), Exit::Usage),
             (ConfigError::NoHome.into(), Exit::Usage),
+            (FixtureError::NoFixture("x".into()).into(), Exit::Usage),
             (io(io::ErrorKind::BrokenPipe), Exit::Done),
             (io(io::ErrorKind::NotFound), Exit::Failed),
             (anyhow::anyhow!("anything else"), Exit::Failed),

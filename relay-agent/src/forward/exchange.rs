@@ -54,14 +54,26 @@ impl RequestBody {
             BodyFraming::Chunked => SizeHint::default(),
         };
         let mut stream = BodyStream::new(recv)?;
-        let state = match stream.whole() {
+        if let Some(bytes) = stream.whole() {
+            return Ok(Self::whole(bytes, framing));
+        }
+        let trailers = (framing == BodyFraming::Chunked).then(Trailers::default);
+        Ok(Self { state: BodyState::Coming(stream), size, trailers })
+    }
+
+    /// A body that is all here.
+    pub(super) fn whole(bytes: Bytes, framing: BodyFraming) -> Self {
+        let size = match framing {
+            BodyFraming::None | BodyFraming::Length(_) => SizeHint::with_exact(bytes.len() as u64),
+            BodyFraming::Chunked => SizeHint::default(),
+        };
+        let state = match bytes.is_empty() {
             // An empty chunked body has an end to be written: hyper writes none for a body that is over from the start.
-            Some(bytes) if bytes.is_empty() && framing != BodyFraming::Chunked => BodyState::Over,
-            Some(bytes) => BodyState::Whole(bytes),
-            None => BodyState::Coming(stream),
+            true if framing != BodyFraming::Chunked => BodyState::Over,
+            _ => BodyState::Whole(bytes),
         };
         let trailers = (framing == BodyFraming::Chunked).then(Trailers::default);
-        Ok(Self { state, size, trailers })
+        Self { state, size, trailers }
     }
 
     fn empty() -> Self {
@@ -194,7 +206,7 @@ pub(crate) struct Exchange<'a> {
     pub(crate) pool: &'a Pool,
 }
 
-enum Tried {
+pub(super) enum Tried {
     Response(Response<Incoming>, LocalConnection, Timing),
     Failed(Failure),
     /// The sender is gone and wants no answer.
@@ -218,7 +230,7 @@ impl Exchange<'_> {
             (RequestBody::new(recv, framing), None)
         };
         let tried = match body {
-            Ok(body) => self.ask(body, &mut send).await,
+            Ok(body) => self.ask(body, send.given_up()).await,
             Err(error) => Tried::Failed(failure(
                 FailureKind::REQUEST_BROKE,
                 Sent::No,
@@ -246,7 +258,9 @@ impl Exchange<'_> {
         }
     }
 
-    async fn ask(&self, body: RequestBody, send: &mut SendHalf) -> Tried {
+    /// Asks the app, unless `given_up` comes first: nobody waits for the answer any more.
+    pub(super) async fn ask<T>(&self, body: RequestBody, given_up: impl Future<Output = T>) -> Tried {
+        let mut given_up = std::pin::pin!(given_up);
         let Some(mut request) = canonical(self.head, body) else {
             let text = "the method is not one";
             return Tried::Failed(failure(FailureKind::REQUEST_BROKE, Sent::No, text, Timing::default()));
@@ -286,7 +300,7 @@ impl Exchange<'_> {
                         let text = format!("the app did not answer within {:?}", self.route.answer_timeout);
                         return Tried::Failed(failure(FailureKind::APP_SLOW, Sent::Maybe, &text, timing));
                     }
-                    _ = send.given_up() => return Tried::Cancelled,
+                    _ = &mut given_up => return Tried::Cancelled,
                 }
             };
             timing.app_us = micros(asked.elapsed());

@@ -148,8 +148,29 @@ struct DetailView<'a> {
     #[serde(flatten)]
     summary: EventView<'a>,
     headers: Vec<[String; 2]>,
+    exact: Option<ExactView>,
     body: BodyView<'a>,
     answer: AnswerView<'a>,
+}
+
+/// The request's target and header fields as base64; only for an event whose text says less than was sent.
+#[derive(Serialize)]
+struct ExactView {
+    path: String,
+    headers: Vec<[String; 2]>,
+}
+
+fn exact(event: &EventDetail) -> Option<ExactView> {
+    let is_text = |bytes: &[u8]| std::str::from_utf8(bytes).is_ok();
+    if is_text(&event.summary.target) && event.headers.iter().all(|(_, value)| is_text(value)) {
+        return None;
+    }
+    let field =
+        |(name, value): (&[u8], &[u8])| [String::from_utf8_lossy(name).into_owned(), STANDARD.encode(value)];
+    Some(ExactView {
+        path: STANDARD.encode(&event.summary.target),
+        headers: event.headers.iter().map(field).collect(),
+    })
 }
 
 #[derive(Serialize)]
@@ -195,6 +216,7 @@ pub(super) async fn show(
     let shown = DetailView {
         summary: view(&event.summary, source),
         headers: fields(&event.headers),
+        exact: exact(&event),
         body: body_view(&event.body),
         answer: AnswerView {
             status: event.answer.status,

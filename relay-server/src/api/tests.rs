@@ -375,7 +375,9 @@ async fn an_event_is_shown_with_everything() {
         "method": "POST", "path": "/h/mine/a?b", "status": 200, "outcome": "answered", "reason": null,
         "agent": AgentId(1).to_string(), "body_bytes": 7, "answer_bytes": 1,
         "head_us": 1, "total_us": 2, "connect_us": 3, "app_us": 4,
-        "headers": headers, "body": { "text": "{\"a\":1}", "total_bytes": 7, "truncated": false },
+        "headers": headers,
+        "exact": { "path": "L2gvbWluZS9hP2I=", "headers": [["X-Kind", "Y2Fm6Q=="], ["x-kind", "Mg=="]] },
+        "body": { "text": "{\"a\":1}", "total_bytes": 7, "truncated": false },
         "answer": {
             "status": 200, "headers": headers, "body": { "base64": "/w==", "total_bytes": 1, "truncated": false },
         },
