@@ -7,8 +7,9 @@
 //!
 //! The language is that of [jaq 3](https://github.com/01mf02/jaq), nearly jq's. Left out is what is not a function of
 //! the input: `input`, `inputs`, `input_filename`, `input_line_number`, `env`, `$ENV`, `now`, `localtime`,
-//! `strflocaltime`, `debug`, `stderr`, `halt`, `halt_error`, and modules (`import`, `include`). jaq's libraries have no
-//! `@csv`, `@tsv`, `ltrimstr` with other than strings, `getpath` in paths, `SQL`-like filters and `limit(negative)`.
+//! `strflocaltime`, `debug`, `stderr`, `halt`, `halt_error`, and modules (`import`, `include`). jaq's libraries lack some
+//! of jq: `@csv`, `@tsv`, `$__loc__`, `ascii`, `builtins`, `date`, `dateadd`, `datesub`, `fromstream`, `tostream`,
+//! `truncate_stream`, `toarray`, `trimstr`, `IN` and `INDEX`.
 //!
 //! Numbers pass an expression that does no arithmetic on them as they were written: whole numbers of any size,
 //! decimals digit for digit (`1.10`, `1e400`). The one exception is `-0`, which becomes `0`. Arithmetic on whole numbers
@@ -50,8 +51,8 @@ pub const WORKERS_MAX: usize = 2;
 /// Longest run. Filters take less than a millisecond; this is for a transform of a megabyte on a busy machine.
 pub const TIME_MAX: Duration = Duration::from_millis(250);
 
-/// Address space of a worker, in bytes: about 60 MiB for the program itself, the rest for values. A body takes ten to
-/// fifty times its size as values.
+/// Address space of a worker, in bytes: about 30 MiB for the program itself, the rest for values. JSON takes ten to fifty
+/// times its size as values.
 pub const MEMORY_BYTES_MAX: u64 = 256 * 1024 * 1024;
 
 /// Largest output, in bytes: as much as the largest body that is kept, several times over.
@@ -78,7 +79,7 @@ pub struct Jq {
 /// What expressions may use.
 #[derive(Debug, Clone)]
 pub struct JqSettings {
-    /// The `relay-server` program. On Linux `/proc/self/exe` stays the running one while an update replaces the file.
+    /// The `relay-server` program, an absolute path. On Linux `/proc/self/exe` stays the running one while an update replaces the file.
     pub program: PathBuf,
     /// Workers at once, [`WORKERS_MAX`] unless said. At least 1.
     pub workers_max: usize,
@@ -248,7 +249,7 @@ impl Inner {
     }
 
     fn standing(&self, expression: &str) -> Result<Standing, JqError> {
-        match lock(&self.board).standing(expression, Instant::now()) {
+        match lock(&self.board).standing(expression, Instant::now().into_std()) {
             Standing::Refused(cost) => Err(cost.into()),
             standing => Ok(standing),
         }
@@ -300,7 +301,7 @@ impl Inner {
                 Cost::Time
             }
         };
-        lock(&self.board).strike(expression, cost, Instant::now());
+        lock(&self.board).strike(expression, cost, Instant::now().into_std());
         Err(cost.into())
     }
 }

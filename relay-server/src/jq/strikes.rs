@@ -3,9 +3,7 @@
 //! Pure: the caller says what time it is.
 
 use std::collections::HashMap;
-use std::time::Duration;
-
-use tokio::time::Instant;
+use std::time::{Duration, Instant};
 
 /// Runs in a row that cost a worker before an expression is refused. One may be an unlucky moment, three are not.
 const STRIKES_MAX: u32 = 3;

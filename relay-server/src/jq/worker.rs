@@ -13,9 +13,9 @@ use super::EXPRESSION_BYTES_MAX;
 use super::frame::{Answer, QUESTION_HEAD_BYTES, Question, QuestionHead, malformed};
 use super::program::{Programs, short};
 
-/// Stack of the thread that runs expressions, part of the address space: a hundred levels of nesting take a
-/// fraction of it even unoptimised, and recursion of an expression goes some ten thousand calls deep.
-const STACK_BYTES: usize = 16 * 1024 * 1024;
+/// Most stack, in bytes, where the system lets a process choose. A hundred levels of nesting take a fraction of it even
+/// unoptimised; recursion of an expression goes some thousand calls deep.
+const STACK_BYTES_MAX: u64 = 16 * 1024 * 1024;
 
 /// What a worker may use.
 #[derive(Debug, Clone, Copy)]
@@ -35,11 +35,9 @@ pub struct WorkerLimits {
 /// # Errors
 /// When a limit cannot be set, or the relay does not speak as agreed.
 pub fn work(limits: WorkerLimits) -> io::Result<()> {
-    let thread = std::thread::Builder::new().stack_size(STACK_BYTES).spawn(move || {
-        confine(limits)?;
-        converse(limits, io::stdin().lock(), io::stdout().lock())
-    })?;
-    thread.join().unwrap_or_else(|_| Err(io::Error::other("a worker that panicked")))
+    confine(limits)?;
+    // On the first thread: another one would take 64 MiB of address space for a heap of its own (glibc).
+    converse(limits, io::stdin().lock(), io::stdout().lock())
 }
 
 /// Takes away what expressions have no use for. Only Linux is known to keep to the limit of address space; elsewhere
@@ -49,6 +47,7 @@ fn confine(limits: WorkerLimits) -> io::Result<()> {
     if cfg!(target_os = "linux") {
         memory?;
     }
+    lower(Resource::Stack, STACK_BYTES_MAX)?;
     lower(Resource::Core, 0)?;
     // Nothing can be opened beside stdin, stdout and stderr, written to disk, or started.
     lower(Resource::Nofile, 3)?;

@@ -101,12 +101,14 @@ fn an_expression_sees_its_input_and_nothing_else() {
         "halt",
         "halt(1)",
         "halt_error",
+        "input",
+        "inputs",
         "input_filename",
         "input_line_number",
     ] {
         assert!(mistake(name).contains("is not available here"), "{name}");
     }
-    for name in ["input", "inputs", "$ENV", "$ENV.PATH", "$__prog_args", "get_search_list", "repl"] {
+    for name in ["$ENV", "$ENV.PATH", "$__prog_args", "get_search_list", "repl"] {
         assert!(mistake(name).contains("there is no"), "{name}");
     }
     for name in ["import \"a\" as $a; $a", "import \"a\" as a; 1", "include \"a\"; 1"] {
