@@ -505,6 +505,7 @@ impl Live {
         waiting.held = Some(Under { held: Held { frames: FrameRecv::new(recv), claim }, recording });
         let waited = waiting.for_head(deadline, upload).await;
         let Under { held, mut recording } = waiting.held.take().expect("given above, taken here");
+        let method = &head.method;
         let head = match waited {
             Waited::Head(head) => head,
             Waited::Failed(failure) => return Err((failed(&failure), recording)),
@@ -535,7 +536,7 @@ impl Live {
             return Ok(Reply::Switched(head, Box::new(Switched { send, recv, claim, recording })));
         }
         drop(upgrade_half);
-        if head.body == BodyFraming::None && promises_body(&head, &order.method) {
+        if head.body == BodyFraming::None && promises_body(&head, method) {
             return Err((over(Refusal::AppBroke, Outcome::SentNoAnswer("answer_broke")), recording));
         }
         if source.rules.if_failed == IfFailed::Accept && is_worth_a_retry(head.status) && upload.is_whole() {
