@@ -301,6 +301,7 @@ impl Server {
             jq: Jq::new(JqSettings::new(program)),
             signing: signing.map_err(failed("the secret of signatures"))?,
             metrics: Arc::clone(&metrics),
+            activity: activity.clone(),
             clock: clock.clone(),
             tasks: public.clone(),
         });

@@ -18,6 +18,7 @@ use self::attempting::Attempting;
 pub(super) use self::attempting::judge;
 use self::lane::{Lane, Room};
 use super::url::UrlSender;
+use crate::activity::{Activity, Settled};
 use crate::clock::Clock;
 use crate::jq::Jq;
 use crate::metrics::Metrics;
@@ -53,6 +54,8 @@ pub struct Parts {
     pub signing: SigningKey,
     /// Counts.
     pub metrics: Arc<Metrics>,
+    /// Tells whoever watches.
+    pub activity: Activity,
     /// Wall clock.
     pub clock: Clock,
     /// Where attempts run.
@@ -131,7 +134,7 @@ impl Dispatcher {
 struct Desk {
     dispatcher: Dispatcher,
     lanes: HashMap<DestinationId, Lane>,
-    unsettled: Vec<Settlement>,
+    unsettled: Vec<(DestinationId, Settlement)>,
     bytes_in_flight: u64,
 }
 
@@ -211,7 +214,7 @@ impl Desk {
                 self.lane(destination, now).end(was_reached, now);
             }
             self.lane(destination, now).has_more = true;
-            self.unsettled.push(settlement);
+            self.unsettled.push((destination, settlement));
         }
     }
 
@@ -268,13 +271,15 @@ impl Desk {
 
     /// One turn: settles what is over, leases what may begin, and begins it.
     async fn turn(&mut self, wants: Vec<Want>) {
-        let settlements = Arc::new(std::mem::take(&mut self.unsettled));
+        let (unsettled, settlements): (Vec<_>, Vec<_>) = std::mem::take(&mut self.unsettled).into_iter().unzip();
+        let settlements = Arc::new(settlements);
         let parts = &self.dispatcher.inner.parts;
         match parts.store.advance(Arc::clone(&settlements), wants).await {
             Ok(advanced) => {
-                for settlement in settlements.iter() {
+                for (destination, settlement) in unsettled.iter().zip(settlements.iter()) {
                     parts.metrics.settled(settlement);
                     attempting::log(settlement);
+                    parts.activity.tell_settled(|| settled(parts, *destination, settlement));
                 }
                 let (now, now_ms) = (Instant::now(), parts.clock.now_ms());
                 let mut of_lane: HashMap<DestinationId, Vec<Leased>> = HashMap::new();
@@ -291,7 +296,7 @@ impl Desk {
                 }
             }
             Err(error) => {
-                self.unsettled = Arc::unwrap_or_clone(settlements);
+                self.unsettled = unsettled.into_iter().zip(Arc::unwrap_or_clone(settlements)).collect();
                 match error {
                     StoreError::Poisoned | StoreError::Closed => self.unsettled.clear(),
                     error => {
@@ -333,6 +338,13 @@ impl Desk {
             }
         });
     }
+}
+
+/// What watchers are told.
+fn settled(parts: &Parts, destination: DestinationId, settlement: &Settlement) -> Option<Settled> {
+    let source = parts.store.source_of(destination)?;
+    let name = source.destination(destination)?.name.clone();
+    Some(Settled { source: source.id, destination: name, settlement: settlement.clone() })
 }
 
 impl Source {

@@ -144,7 +144,7 @@ impl Intake {
         let dedupe = source.rules.dedupe.as_ref();
         let dedupe = dedupe.and_then(|rule| dedupe::key(rule, &record.headers, &record.body));
         let (event, is_in_file) = (record.id, record.body.is_in_file);
-        let summary = record.clone();
+        let summary = self.recorder.activity.prepare(&record);
         let accepted = self.store.accept(Acceptance { record, deliveries, dedupe }).await;
         let is_kept = matches!(accepted, Ok(Accepted::Stored { .. }));
         if is_in_file && !is_kept {
@@ -153,7 +153,7 @@ impl Intake {
         }
         let accepted = accepted?;
         self.recorder.metrics.events_recorded.inc();
-        self.recorder.activity.publish(&summary);
+        self.recorder.activity.tell(summary);
         Ok(match accepted {
             Accepted::Stored { .. } => {
                 self.recorder.metrics.events_accepted.inc();
@@ -184,11 +184,11 @@ impl Intake {
         let deliveries = others.map(|other| NewDelivery { destination: other.id, start: Start::Ready }).collect();
         let rule = source.rules.dedupe.as_ref().filter(|_| record.answer.status < 400);
         let dedupe = rule.and_then(|rule| dedupe::key(rule, &record.headers, &record.body));
-        let summary = record.clone();
+        let summary = self.recorder.activity.prepare(&record);
         match self.store.accept(Acceptance { record, deliveries, dedupe }).await {
             Ok(_) => {
                 self.recorder.metrics.events_accepted.inc();
-                self.recorder.activity.publish(&summary);
+                self.recorder.activity.tell(summary);
                 Ok(())
             }
             Err(error) => {

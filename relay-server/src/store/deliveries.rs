@@ -53,8 +53,21 @@ pub enum Next {
     Cancelled(&'static str),
 }
 
+impl Next {
+    /// The same as people are told it.
+    #[must_use]
+    pub const fn state(self) -> DeliveryState {
+        match self {
+            Self::Ready | Self::RetryAt(_) => DeliveryState::Waiting,
+            Self::Delivered => DeliveryState::Delivered,
+            Self::Dead(_) => DeliveryState::Dead,
+            Self::Cancelled(_) => DeliveryState::Cancelled,
+        }
+    }
+}
+
 /// What became of a leased delivery.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Settlement {
     /// Which.
     pub delivery: DeliveryId,
