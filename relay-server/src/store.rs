@@ -42,9 +42,7 @@ pub use self::accept::{Acceptance, Accepted, DedupeKey, NewDelivery, Start};
 pub use self::arrivals::Arrivals;
 pub use self::audit::{Audit, SourceAudit};
 pub use self::cache::Owner;
-pub use self::deliveries::{
-    Advanced, Attempt, DeliveryFilter, Lane, Leased, Next, Settlement, Want,
-};
+pub use self::deliveries::{Advanced, Attempt, DeliveryFilter, Lane, Leased, Next, Settlement, Want};
 pub use self::destinations::DestinationChange;
 pub use self::error::{Health, OpenError, RecordFull, SourceError, StoreError};
 pub use self::events::{EVENTS_MAX, EventDetail, EventFilter, EventPage, EventSummary, Only, OutcomeKind};

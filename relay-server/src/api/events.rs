@@ -103,12 +103,15 @@ impl Wanted {
 
 /// `404` or `4xx` as a range.
 fn statuses(text: &str) -> Result<(u16, u16), ApiError> {
-    let class = text.strip_suffix("xx").and_then(|class| class.parse::<u16>().ok()).filter(|c| (1..=5).contains(c));
+    let class =
+        text.strip_suffix("xx").and_then(|class| class.parse::<u16>().ok()).filter(|c| (1..=5).contains(c));
     let one = text.parse::<u16>().ok().filter(|status| (100..600).contains(status));
     match (class, one) {
         (Some(class), _) => Ok((class * 100, class * 100 + 99)),
         (None, Some(status)) => Ok((status, status)),
-        (None, None) => Err(ApiError::malformed("status: a number from 100 to 599, or a class such as `5xx`")),
+        (None, None) => {
+            Err(ApiError::malformed("status: a number from 100 to 599, or a class such as `5xx`"))
+        }
     }
 }
 
@@ -131,7 +134,8 @@ pub(super) async fn list(
     let filter = EventFilter { project: caller.project(), sources, before, limit, only: page.only.only()? };
     let found = state.store.events(filter).await?;
     let next = found.next.map(|next| next.to_string());
-    let views = found.events.iter().filter_map(|event| Some(view(event, caller.name_of(&state, event.source)?)));
+    let views =
+        found.events.iter().filter_map(|event| Some(view(event, caller.name_of(&state, event.source)?)));
     Ok(Json(json!({ "events": views.collect::<Vec<_>>(), "next": next })))
 }
 

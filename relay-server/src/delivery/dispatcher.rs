@@ -124,7 +124,8 @@ impl Dispatcher {
 
     /// Works until the drain: then what is under way may finish, and is settled.
     pub async fn run(self) {
-        let mut desk = Desk { dispatcher: self, lanes: HashMap::new(), unsettled: Vec::new(), bytes_in_flight: 0 };
+        let mut desk =
+            Desk { dispatcher: self, lanes: HashMap::new(), unsettled: Vec::new(), bytes_in_flight: 0 };
         desk.begin().await;
         desk.work().await;
     }
@@ -271,7 +272,8 @@ impl Desk {
 
     /// One turn: settles what is over, leases what may begin, and begins it.
     async fn turn(&mut self, wants: Vec<Want>) {
-        let (unsettled, settlements): (Vec<_>, Vec<_>) = std::mem::take(&mut self.unsettled).into_iter().unzip();
+        let (unsettled, settlements): (Vec<_>, Vec<_>) =
+            std::mem::take(&mut self.unsettled).into_iter().unzip();
         let settlements = Arc::new(settlements);
         let parts = &self.dispatcher.inner.parts;
         match parts.store.advance(Arc::clone(&settlements), wants).await {
@@ -290,7 +292,9 @@ impl Desk {
                     let leased = of_lane.remove(&state.destination).unwrap_or_default();
                     let lane = self.lane(state.destination, now);
                     lane.has_more = state.has_more;
-                    lane.due = state.next_due_ms.map(|due_ms| now + Duration::from_millis(due_ms.saturating_sub(now_ms)));
+                    lane.due = state
+                        .next_due_ms
+                        .map(|due_ms| now + Duration::from_millis(due_ms.saturating_sub(now_ms)));
                     lane.begin(u32::try_from(leased.len()).unwrap_or(u32::MAX));
                     self.begin_attempts(leased);
                 }
@@ -319,7 +323,8 @@ impl Desk {
         }
         self.bytes_in_flight += leased.iter().map(|one| one.memory_bytes).sum::<u64>();
         // Each is settled whatever happens to the task that makes it.
-        let attempts = leased.into_iter().map(|one| Attempting::new(self.dispatcher.clone(), one)).collect::<Vec<_>>();
+        let attempts =
+            leased.into_iter().map(|one| Attempting::new(self.dispatcher.clone(), one)).collect::<Vec<_>>();
         let dispatcher = self.dispatcher.clone();
         self.parts().tasks.spawn(async move {
             let events = attempts.iter().map(|attempt| attempt.event()).collect();

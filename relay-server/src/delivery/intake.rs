@@ -181,7 +181,8 @@ impl Intake {
     ) -> Result<(), Refusal> {
         let record = recording.accepted_so_far(whole);
         let others = source.destinations.iter().skip(1);
-        let deliveries = others.map(|other| NewDelivery { destination: other.id, start: Start::Ready }).collect();
+        let deliveries =
+            others.map(|other| NewDelivery { destination: other.id, start: Start::Ready }).collect();
         let rule = source.rules.dedupe.as_ref().filter(|_| record.answer.status < 400);
         let dedupe = rule.and_then(|rule| dedupe::key(rule, &record.headers, &record.body));
         let summary = self.recorder.activity.prepare(&record);

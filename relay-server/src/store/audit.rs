@@ -94,7 +94,9 @@ fn audit(conn: &Connection, files: &BodyFiles, is_deep: bool) -> rusqlite::Resul
             source.missing = missing(&tx, source)?;
         }
     }
-    let mut in_files = tx.prepare("SELECT id, chance, flags, request_bytes FROM events INDEXED BY events_in_files WHERE flags & 16")?;
+    let mut in_files = tx.prepare(
+        "SELECT id, chance, flags, request_bytes FROM events INDEXED BY events_in_files WHERE flags & 16",
+    )?;
     let mut rows = in_files.query([])?;
     while let Some(row) = rows.next()? {
         let event: EventId = record::id_of(column::count(row, 0)?, row.get(1)?, row.get(2)?);
@@ -118,14 +120,18 @@ fn audit(conn: &Connection, files: &BodyFiles, is_deep: bool) -> rusqlite::Resul
             Ok(record::id_of(column::count(row, 0)?, row.get(1)?, row.get(2)?).to_string())
         })?;
         audit.bodies_missing.extend(found.collect::<rusqlite::Result<Vec<_>>>()?);
-        let checked = tx.prepare("PRAGMA quick_check")?.query_map([], |row| row.get(0))?.collect::<rusqlite::Result<Vec<String>>>()?;
+        let checked = tx
+            .prepare("PRAGMA quick_check")?
+            .query_map([], |row| row.get(0))?
+            .collect::<rusqlite::Result<Vec<String>>>()?;
         audit.damage = checked.into_iter().filter(|line| line != "ok").collect();
     }
     Ok(audit)
 }
 
 fn sources(conn: &Connection) -> rusqlite::Result<Vec<SourceAudit>> {
-    let mut states = conn.prepare("SELECT source_id, state, count(*) FROM deliveries GROUP BY source_id, state")?;
+    let mut states =
+        conn.prepare("SELECT source_id, state, count(*) FROM deliveries GROUP BY source_id, state")?;
     let counted = states
         .query_map([], |row| Ok((row.get(0)?, row.get(1)?, column::count(row, 2)?)))?
         .collect::<rusqlite::Result<Vec<(i64, i64, u64)>>>()?;

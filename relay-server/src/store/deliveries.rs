@@ -522,8 +522,7 @@ fn promote(conn: &Connection, destination: DestinationId, now_ms: i64) -> rusqli
             Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?))
         })?
         .collect::<rusqlite::Result<Vec<(i64, u32, i64, u32)>>>()?;
-    let mut ready =
-        conn.prepare_cached("UPDATE deliveries SET state = 0 WHERE event_id = ?1 AND no = ?2")?;
+    let mut ready = conn.prepare_cached("UPDATE deliveries SET state = 0 WHERE event_id = ?1 AND no = ?2")?;
     for (event, no, state, attempt) in &due {
         if *state == State::Leased as i64 {
             let cut_off = AttemptRecord {
@@ -626,10 +625,15 @@ fn list(conn: &Connection, filter: &DeliveryFilter) -> rusqlite::Result<Vec<Deli
             let (from, scope) = if by_event {
                 ("events CROSS JOIN deliveries ON event_id = id", "events.source_id = ?1")
             } else if *part == "state = 4" {
-                ("deliveries INDEXED BY deliveries_dead CROSS JOIN events ON id = event_id", "deliveries.source_id = ?1")
+                (
+                    "deliveries INDEXED BY deliveries_dead CROSS JOIN events ON id = event_id",
+                    "deliveries.source_id = ?1",
+                )
             } else {
-                ("deliveries CROSS JOIN events ON id = event_id",
-                 "destination_id IN (SELECT id FROM destinations WHERE destinations.source_id = ?1)")
+                (
+                    "deliveries CROSS JOIN events ON id = event_id",
+                    "destination_id IN (SELECT id FROM destinations WHERE destinations.source_id = ?1)",
+                )
             };
             let columns = COLUMNS.split(" FROM ").next().unwrap_or_default();
             let mut question = conn.prepare_cached(&format!(

@@ -60,8 +60,10 @@ impl Store {
     ) -> Result<Arc<Source>, SourceError> {
         self.change(move |conn| {
             if let Some(rules) = &change.rules {
-                conn.prepare_cached("UPDATE destinations SET rules = ?2 WHERE id = ?1 AND deleted_ms IS NULL")?
-                    .execute(params![destination.0, column::to_json(rules)?])?;
+                conn.prepare_cached(
+                    "UPDATE destinations SET rules = ?2 WHERE id = ?1 AND deleted_ms IS NULL",
+                )?
+                .execute(params![destination.0, column::to_json(rules)?])?;
             }
             if let Some(sharing) = change.sharing {
                 conn.prepare_cached("UPDATE destinations SET sharing = ?2 WHERE id = ?1")?
@@ -94,9 +96,11 @@ impl Store {
             conn.prepare_cached("UPDATE destinations SET deleted_ms = ?2, is_primary = 0 WHERE id = ?1")?
                 .execute(params![destination.0, now_ms])?;
             // The first of those left, if it was the primary that went.
-            conn.prepare_cached("UPDATE destinations SET is_primary = 1 WHERE id = ?1 AND NOT EXISTS (
-                   SELECT 1 FROM destinations WHERE source_id = ?2 AND is_primary)")?
-                .execute(params![heir.id.0, source.0])?;
+            conn.prepare_cached(
+                "UPDATE destinations SET is_primary = 1 WHERE id = ?1 AND NOT EXISTS (
+                   SELECT 1 FROM destinations WHERE source_id = ?2 AND is_primary)",
+            )?
+            .execute(params![heir.id.0, source.0])?;
             load(conn, source).map(|source| source.ok_or(SourceError::NotFound))
         })
         .await

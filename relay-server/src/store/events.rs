@@ -10,10 +10,12 @@ use protocol::id::{AgentId, EventId};
 use rusqlite::types::{Type, ValueRef};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
-use super::retention::KEY_SHIFT;
 use super::record::{ANSWER_COMPLETE, body_flags, id_of};
+use super::retention::KEY_SHIFT;
 use super::{Store, StoreError, column};
-use crate::model::{Captured, EventRecord, Outcome, ProjectId, RecordedAnswer, RequestShape, SourceId, Times};
+use crate::model::{
+    Captured, EventRecord, Outcome, ProjectId, RecordedAnswer, RequestShape, SourceId, Times,
+};
 
 /// Most events of one page.
 pub const EVENTS_MAX: usize = 200;
@@ -178,7 +180,8 @@ impl Store {
         self.read(move |conn| {
             let found = newest(conn, &sources, &filter, limit)?;
             let mut one = conn.prepare_cached(&format!("SELECT {SUMMARY} FROM events WHERE id = ?1"))?;
-            let events = found.keys.into_iter().filter_map(|key| one.query_row([key], summary).optional().transpose());
+            let events =
+                found.keys.into_iter().filter_map(|key| one.query_row([key], summary).optional().transpose());
             let events = events.collect::<rusqlite::Result<Vec<_>>>()?;
             let last = events.last().filter(|_| events.len() == limit).map(|event| event.id);
             // Where the look ended is no event's id, but stands between two.
@@ -195,9 +198,9 @@ impl Store {
     pub async fn load(&self, ids: Vec<EventId>) -> Result<Vec<EventDetail>, StoreError> {
         self.read(move |conn| {
             let mut one = conn.prepare_cached(&format!("{DETAIL} WHERE id = ?1"))?;
-            let found = ids.iter().filter_map(|id| {
-                one.query_row([id.sort_key().cast_signed()], detail).optional().transpose()
-            });
+            let found = ids
+                .iter()
+                .filter_map(|id| one.query_row([id.sort_key().cast_signed()], detail).optional().transpose());
             found.collect()
         })
         .await
@@ -237,7 +240,8 @@ fn newest(
     let before = filter.before.map_or(i64::MAX, |id| id.sort_key().cast_signed());
     let before = only.until_ms.map_or(before, |ms| before.min(key_at(ms)));
     let since = only.since_ms.map_or(0, |ms| key_at(ms).saturating_sub(1));
-    let scan = if only.takes_all() { limit } else { (SCAN_MAX / sources.len().max(1)).max(SCAN_MIN).max(limit) };
+    let scan =
+        if only.takes_all() { limit } else { (SCAN_MAX / sources.len().max(1)).max(SCAN_MIN).max(limit) };
     // The index holds every column named here: no row is read.
     let mut of_source = conn.prepare_cached(
         "SELECT id, outcome, status, method FROM events INDEXED BY events_by_source
@@ -246,7 +250,8 @@ fn newest(
     let mut found = BinaryHeap::with_capacity(limit + 1);
     let mut looked_back_to = None;
     for source in sources {
-        let oldest = if found.len() == limit { found.peek().map_or(i64::MAX, |Reverse(key)| *key) } else { since };
+        let oldest =
+            if found.len() == limit { found.peek().map_or(i64::MAX, |Reverse(key)| *key) } else { since };
         let mut rows = of_source.query(params![source.0, before, oldest, scan as i64])?;
         let (mut looked, mut last) = (0, 0);
         while let Some(row) = rows.next()? {

@@ -3,8 +3,8 @@
 use protocol::id::EventId;
 use rusqlite::{Connection, OptionalExtension, params};
 
-use super::cache::Change;
 use super::accept::{self, NewDelivery, Start};
+use super::cache::Change;
 use super::{Store, StoreError, column, record};
 use crate::model::{DeliveryId, DestinationId, SourceId};
 
@@ -27,10 +27,7 @@ impl Store {
     ///
     /// # Errors
     /// When the store fails; none was made then.
-    pub async fn replay(
-        &self,
-        wishes: Vec<(EventId, DestinationId)>,
-    ) -> Result<Vec<Replayed>, StoreError> {
+    pub async fn replay(&self, wishes: Vec<(EventId, DestinationId)>) -> Result<Vec<Replayed>, StoreError> {
         let now_ms = self.now_ms();
         self.write(move |conn, changes| {
             changes.extend(wishes.iter().map(|(_, destination)| Change::Arrived(*destination)));

@@ -80,7 +80,8 @@ impl Store {
         let (pruned, files) = step.await?;
         let dir = self.body_files().clone();
         // After the commit: a file without its row is swept, a row without its file would be a loss.
-        let _ = tokio::task::spawn_blocking(move || files.into_iter().for_each(|event| dir.remove(event))).await;
+        let _ =
+            tokio::task::spawn_blocking(move || files.into_iter().for_each(|event| dir.remove(event))).await;
         Ok(pruned)
     }
 }
@@ -186,8 +187,9 @@ fn forget_seq(conn: &Connection, source: i64, seq: i64) -> rusqlite::Result<()> 
            ORDER BY first_seq DESC LIMIT 1) WHERE last_seq = ?2 - 1",
     )?;
     let first = before.query_row([source, seq], |row| row.get(0)).optional()?.unwrap_or(seq);
-    let mut following =
-        conn.prepare_cached("DELETE FROM forgotten WHERE source_id = ?1 AND first_seq = ?2 + 1 RETURNING last_seq")?;
+    let mut following = conn.prepare_cached(
+        "DELETE FROM forgotten WHERE source_id = ?1 AND first_seq = ?2 + 1 RETURNING last_seq",
+    )?;
     let last = following.query_row([source, seq], |row| row.get(0)).optional()?.unwrap_or(seq);
     conn.prepare_cached("INSERT OR REPLACE INTO forgotten VALUES (?1, ?2, ?3)")?
         .execute([source, first, last])

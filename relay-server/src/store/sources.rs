@@ -162,16 +162,16 @@ fn destinations_of(conn: &Connection, source: SourceId) -> rusqlite::Result<Vec<
          ORDER BY is_primary DESC, id",
     )?
     .query_map([source.0], |row| {
-            let sharing = match row.get(2)? {
-                0 => Sharing::Pool,
-                1 => Sharing::Replace,
-                2 => Sharing::Broadcast,
-                other => return Err(rusqlite::Error::IntegralValueOutOfRange(2, other)),
-            };
-            let rules = Arc::new(column::from_json(row, 3)?);
-            Ok(Destination { id: DestinationId(row.get(0)?), name: column::parsed(row, 1)?, sharing, rules })
-        })?
-        .collect()
+        let sharing = match row.get(2)? {
+            0 => Sharing::Pool,
+            1 => Sharing::Replace,
+            2 => Sharing::Broadcast,
+            other => return Err(rusqlite::Error::IntegralValueOutOfRange(2, other)),
+        };
+        let rules = Arc::new(column::from_json(row, 3)?);
+        Ok(Destination { id: DestinationId(row.get(0)?), name: column::parsed(row, 1)?, sharing, rules })
+    })?
+    .collect()
 }
 
 /// Everything the cache holds, as the database has it.

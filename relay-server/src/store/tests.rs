@@ -68,7 +68,12 @@ fn headers(fields: &[(&str, &[u8])]) -> HeaderBlock {
 }
 
 fn captured(bytes: &'static [u8]) -> Captured {
-    Captured { bytes: Bytes::from_static(bytes), total_bytes: bytes.len() as u64, complete: true, is_in_file: false }
+    Captured {
+        bytes: Bytes::from_static(bytes),
+        total_bytes: bytes.len() as u64,
+        complete: true,
+        is_in_file: false,
+    }
 }
 
 fn event(id: EventId, source: SourceId) -> Box<EventRecord> {
@@ -194,7 +199,8 @@ async fn events_come_newest_first_page_by_page() {
     home.settled(500).await;
     ids.reverse();
     let mut seen = Vec::new();
-    let mut filter = EventFilter { project: DEFAULT, sources: None, before: None, limit: 70, only: Only::default() };
+    let mut filter =
+        EventFilter { project: DEFAULT, sources: None, before: None, limit: 70, only: Only::default() };
     loop {
         let page = home.store.events(filter.clone()).await.unwrap().events;
         let Some(last) = page.last() else { break };
@@ -222,7 +228,13 @@ async fn nothing_of_another_project_is_visible() {
     let token = home.store.create_token(other, Scope::Admin, "", None).await.unwrap();
     assert!(home.store.sources(DEFAULT).is_empty());
     assert_eq!(home.list(DEFAULT).await, []);
-    let by_source = EventFilter { project: DEFAULT, sources: Some(vec![source]), before: None, limit: 9, only: Only::default() };
+    let by_source = EventFilter {
+        project: DEFAULT,
+        sources: Some(vec![source]),
+        before: None,
+        limit: 9,
+        only: Only::default(),
+    };
     assert_eq!(home.store.events(by_source).await.unwrap().events, []);
     assert_eq!(home.store.event(DEFAULT, id).await.unwrap(), None);
     assert_eq!(home.store.tokens(DEFAULT).await.unwrap(), []);
@@ -406,7 +418,8 @@ async fn pruning_by_size_gives_the_space_back_and_leaves_no_trace() {
     let big = Bytes::from(MARK.repeat(4_000));
     for _ in 0..600 {
         let mut record = event(home.store.next_event_id(), source);
-        record.body = Captured { total_bytes: big.len() as u64, bytes: big.clone(), complete: true, is_in_file: false };
+        record.body =
+            Captured { total_bytes: big.len() as u64, bytes: big.clone(), complete: true, is_in_file: false };
         while home.store.record(record.clone()).is_err() {
             tokio::time::sleep(Duration::from_millis(1)).await;
         }

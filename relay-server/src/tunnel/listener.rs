@@ -301,7 +301,8 @@ impl AtHome {
             .find(|d| d.name == serve.destination)
             .ok_or_else(|| serve_error("store_failed", "the destination could not be made".to_owned()))?;
         session.note_serve(serve);
-        let replaced = self.tunnel.registry.seat(session, destination.id, destination.sharing, serve.id, true);
+        let replaced =
+            self.tunnel.registry.seat(session, destination.id, destination.sharing, serve.id, true);
         self.tunnel.dispatcher.seated(destination.id);
         for (other, id) in replaced {
             other.forget_serve(id);

@@ -96,7 +96,11 @@ impl<B: RequestBody> Upload<B> {
     ///
     /// # Errors
     /// Why there is none.
-    pub(super) async fn complete(&mut self, intake: &Intake, event: protocol::id::EventId) -> Result<(), Fault> {
+    pub(super) async fn complete(
+        &mut self,
+        intake: &Intake,
+        event: protocol::id::EventId,
+    ) -> Result<(), Fault> {
         if self.gathered.end.is_some() {
             return Ok(());
         }
@@ -207,7 +211,11 @@ impl<B: RequestBody> Upload<B> {
     ///
     /// # Errors
     /// `None` when part of it is gone for good, else why the rest did not come.
-    pub(super) async fn whole(mut self, intake: &Intake, event: protocol::id::EventId) -> Result<Whole, Option<Fault>> {
+    pub(super) async fn whole(
+        mut self,
+        intake: &Intake,
+        event: protocol::id::EventId,
+    ) -> Result<Whole, Option<Fault>> {
         if let Some(pumping) = self.pumping.take() {
             match pumping.await {
                 Ok(PumpEnd::Whole(trailers)) => self.end_of_pump(trailers),
