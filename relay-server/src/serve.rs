@@ -329,7 +329,11 @@ impl Server {
             store: store.clone(),
             live: Live {
                 registry: registry.clone(),
-                intake: Intake { store: store.clone(), recorder: Arc::clone(&recorder) },
+                intake: Intake {
+                    store: store.clone(),
+                    recorder: Arc::clone(&recorder),
+                    tasks: public.clone(),
+                },
                 recorder,
                 dispatcher: dispatcher.clone(),
                 under_way: UnderWay::default(),
@@ -349,7 +353,7 @@ impl Server {
         ));
         house.spawn(watch_revocations(store.clone(), registry.clone(), clock, house.clone()));
         house.spawn(prune_for_ever(store.clone(), config.retention.policy(), house.clone()));
-        public.spawn(dispatcher.run());
+        house.spawn(dispatcher.run());
         public.spawn(ingress.run(public_listener, tls));
         is_ready.store(true, Ordering::Relaxed);
         let drain = Duration::from_millis(config.limits.drain_ms);

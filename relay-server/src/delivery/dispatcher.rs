@@ -37,6 +37,9 @@ const CLAIM_MAX: u32 = 64;
 /// Added to an attempt's timeout to give its lease: opening a stream, reading the answer, and the commit.
 const LEASE_MARGIN_MS: u64 = 60_000;
 
+/// How often to look whether everything under way has ended, once nothing new is begun.
+const DRAIN_LOOK: Duration = Duration::from_millis(20);
+
 /// How long to wait after the store refused a turn.
 const STORE_RETRY: Duration = Duration::from_millis(500);
 
@@ -118,11 +121,16 @@ impl Dispatcher {
         self.inner.parts.store.arrivals().wake();
     }
 
+    fn inbox_is_empty(&self) -> bool {
+        self.inner.inbox.lock().expect("nothing panics while it holds the inbox").finished.is_empty()
+    }
+
     fn take_inbox(&self) -> Inbox {
         std::mem::take(&mut *self.inner.inbox.lock().expect("nothing panics while it holds the inbox"))
     }
 
-    /// Works until the drain: then what is under way may finish, and is settled.
+    /// Works until the drain: then what is under way may finish, live exchanges that are owed a settlement included,
+    /// and is settled.
     pub async fn run(self) {
         let mut desk =
             Desk { dispatcher: self, lanes: HashMap::new(), unsettled: Vec::new(), bytes_in_flight: 0 };
@@ -173,21 +181,22 @@ impl Desk {
                 self.turn(plan.wants).await;
                 continue;
             }
-            if tasks.is_draining() && self.in_flight() == 0 {
-                return;
+            if tasks.is_draining() {
+                if tasks.alive() == 0 && self.dispatcher.inbox_is_empty() {
+                    return;
+                }
+                // Whatever still runs may end without a word to us.
+                tokio::time::sleep(DRAIN_LOOK).await;
+                continue;
             }
             let wake = plan.wake;
             let store = self.parts().store.clone();
             tokio::select! {
                 () = store.arrivals().woken() => {}
                 () = async { tokio::time::sleep_until(wake.expect("guarded").into()).await }, if wake.is_some() => {}
-                () = tasks.draining(), if !tasks.is_draining() => {}
+                () = tasks.draining() => {}
             }
         }
-    }
-
-    fn in_flight(&self) -> u32 {
-        self.lanes.values().map(|lane| lane.in_flight).sum()
     }
 
     /// Takes in what happened.
