@@ -53,7 +53,7 @@ pub use self::retention::{Cursor, Pruned, Retention};
 pub use self::tokens::NewToken;
 
 use self::cache::Change;
-use self::job::Kind;
+use self::job::{Job, Kind};
 use self::reader::Readers;
 use self::reserve::Reserve;
 use self::writer::{Shared, Writer};
@@ -219,15 +219,21 @@ impl Store {
         T: Send + 'static,
         F: FnOnce(&Connection, &mut Vec<Change>) -> rusqlite::Result<T> + Send + 'static,
     {
-        self.write_as(Kind::Change, work).await
+        let (job, answer) = job::job(work);
+        self.wait_for(job, answer).await
     }
 
-    async fn write_as<T, F>(&self, kind: Kind, work: F) -> Result<T, StoreError>
+    /// The same for work that can be done again.
+    async fn write_repeatable<T, F>(&self, kind: Kind, work: F) -> Result<T, StoreError>
     where
         T: Send + 'static,
-        F: FnOnce(&Connection, &mut Vec<Change>) -> rusqlite::Result<T> + Send + 'static,
+        F: FnMut(&Connection, &mut Vec<Change>) -> rusqlite::Result<T> + Send + 'static,
     {
-        let (job, answer) = job::job(kind, work);
+        let (job, answer) = job::repeatable(kind, work);
+        self.wait_for(job, answer).await
+    }
+
+    async fn wait_for<T>(&self, job: Box<dyn Job>, answer: job::Answer<T>) -> Result<T, StoreError> {
         let queued = self.shared().queue.put_job(job);
         let answered = match queued {
             Ok(()) => answer.await.unwrap_or(Err(StoreError::Closed)),
