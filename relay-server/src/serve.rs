@@ -33,7 +33,7 @@ use crate::ingress::tls;
 use crate::jq::{Jq, JqSettings};
 use crate::metrics::Metrics;
 use crate::signing::SigningKey;
-use crate::store::{Cursor, OpenError, Retention, Store};
+use crate::store::{Cursor, OpenError, Retention, Store, StoreError};
 use crate::tunnel::calls::Calls;
 use crate::tunnel::listener::Tunnel;
 use crate::tunnel::registry::Registry;
@@ -64,6 +64,9 @@ pub enum StartError {
     /// The store.
     #[error(transparent)]
     Store(#[from] OpenError),
+    /// What was stored could not be taken over.
+    #[error("what waits to be delivered could not be looked up: {0}")]
+    Backlog(#[from] StoreError),
     /// A port.
     #[error("cannot listen on {addr} ({what}): {source}")]
     Listen {
@@ -345,6 +348,7 @@ impl Server {
             connections_per_ip_max: config.limits.connections_per_ip_max,
             tasks: public.clone(),
         });
+        dispatcher.take_over().await?;
         house.spawn(tunnel.run(Arc::clone(&listener)));
         house.spawn(admin::run(
             admin_listener,

@@ -129,12 +129,27 @@ impl Dispatcher {
         std::mem::take(&mut *self.inner.inbox.lock().expect("nothing panics while it holds the inbox"))
     }
 
+    /// Takes over from an earlier life of the server: what it left leased, and which destinations something waits for.
+    /// To be done before anything new comes in, so that nothing new overtakes.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn take_over(&self) -> Result<(), StoreError> {
+        let store = &self.inner.parts.store;
+        let cut_off = store.expire_leases().await?;
+        if cut_off > 0 {
+            tracing::info!(cut_off, "attempts were cut off when the server last ended");
+        }
+        let open = store.open_destinations().await?;
+        open.into_iter().for_each(|destination| store.arrivals().add(destination));
+        Ok(())
+    }
+
     /// Works until the drain: then what is under way may finish, live exchanges that are owed a settlement included,
     /// and is settled.
     pub async fn run(self) {
         let mut desk =
             Desk { dispatcher: self, lanes: HashMap::new(), unsettled: Vec::new(), bytes_in_flight: 0 };
-        desk.begin().await;
         desk.work().await;
     }
 }
@@ -156,20 +171,6 @@ struct Plan {
 impl Desk {
     fn parts(&self) -> &Parts {
         &self.dispatcher.inner.parts
-    }
-
-    /// Takes over from an earlier life of the server.
-    async fn begin(&mut self) {
-        let store = self.parts().store.clone();
-        match store.expire_leases().await {
-            Ok(0) => {}
-            Ok(cut_off) => tracing::info!(cut_off, "attempts were cut off when the server last ended"),
-            Err(error) => tracing::error!(%error, "leases could not be taken over"),
-        }
-        match store.open_destinations().await {
-            Ok(open) => open.into_iter().for_each(|destination| store.arrivals().add(destination)),
-            Err(error) => tracing::error!(%error, "what waits could not be looked up"),
-        }
     }
 
     async fn work(&mut self) {
