@@ -223,6 +223,8 @@ impl Server {
     /// With what to look at; nothing is left running.
     pub async fn start(config: Config, clock: Clock) -> Result<Self, StartError> {
         let store = Store::open(&config.data, clock.clone()).await?;
+        let swept = store.sweep_bodies().await;
+        swept.map_err(|source| StartError::File { what: "the files of bodies", source })?;
         let metrics = Arc::new(Metrics::default());
         let activity = Activity::default();
         let registry = Registry::default();

@@ -122,7 +122,6 @@ impl Store {
         let cache = sources::load_all(&conn).map_err(refused)?;
         let last_key = newest_key(&conn).map_err(refused)?;
         let files = BodyFiles::in_directory(data_dir)
-            .and_then(|files| files.sweep(&conn).map(|()| files))
             .map_err(|source| OpenError::Directory { path: data_dir.join("bodies"), source })?;
         let readers = (0..reader::READERS).map(|_| open::reader(&path)).collect::<Result<_, _>>()?;
         let shared = Arc::new(Shared::new(cache));
@@ -194,6 +193,17 @@ impl Store {
     #[must_use]
     pub fn body_files(&self) -> &BodyFiles {
         &self.inner.files
+    }
+
+    /// Removes files of bodies that an earlier life of this server left behind without an event. Only for the one that
+    /// takes events in, and before it does: a body whose event is about to be committed looks the same.
+    ///
+    /// # Errors
+    /// When the directory or the database cannot be read.
+    pub async fn sweep_bodies(&self) -> std::io::Result<()> {
+        let files = self.inner.files.clone();
+        let swept = self.write(move |conn, _| Ok(files.sweep(conn)));
+        swept.await.map_err(std::io::Error::other).flatten()
     }
 
     /// The disk failed under something other than the database: nothing is acknowledged from here on.
