@@ -11,6 +11,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 pub mod cli;
 pub mod crew;
+pub mod dice;
 pub mod load;
 pub mod lossy;
 pub mod machine;
@@ -19,6 +20,7 @@ pub mod parts;
 pub mod process;
 pub mod relay;
 pub mod report;
+pub mod sink;
 pub mod systems;
 pub mod usage;
 
