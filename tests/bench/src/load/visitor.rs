@@ -73,7 +73,7 @@ const NUMBER_AT: usize = r#"{"number":""#.len();
 const NUMBER_DIGITS: usize = 12;
 
 /// JSON of exactly this many bytes; spaces where an object does not fit.
-fn json_of(bytes: u64) -> Vec<u8> {
+pub fn json_of(bytes: u64) -> Vec<u8> {
     let bytes = usize::try_from(bytes).expect("a piece of a body fits into memory");
     match bytes.checked_sub(FRAME.len()) {
         Some(padding) => {
