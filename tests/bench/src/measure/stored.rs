@@ -60,6 +60,15 @@ enum Cache {
     Cold,
 }
 
+impl Cache {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Warm => "files in the page cache",
+            Self::Cold => "files not in memory",
+        }
+    }
+}
+
 #[derive(Debug, Serialize)]
 struct Starts {
     cache: Cache,
@@ -145,7 +154,7 @@ async fn restarts(bench: &Bench<'_>, server: &mut Server<'_>, data: &Path, cache
         };
         timeout(READY_MAX, ready).await.with_context(|| format!("not ready within {READY_MAX:?}"))?;
         let took_ms = since.elapsed().as_secs_f64() * 1e3;
-        progress(&format!("stored, ready after {} ms ({cache:?})", number(took_ms, 0)));
+        progress(&format!("stored, {}: ready after {} ms", cache.name(), number(took_ms, 0)));
         ready_ms.push(took_ms);
     }
     Ok(Starts { cache, ready_ms })
@@ -274,14 +283,11 @@ fn plan(bench: &Bench<'_>, server: &Server<'_>, seeded: &Seeded, questions: &[Qu
 fn starts_table(events: u64, starts: &[Starts], after_crash: &Starts) -> Table {
     let title = format!("From the start to ready, {} events stored", number(events as f64, 0));
     let mut table = Table::new(title, &["start", "ready after ms", "tries"]);
-    let name = |starts: &Starts| match starts.cache {
-        Cache::Warm => "killed idle; files in the page cache",
-        Cache::Cold => "killed idle; files not in memory",
-    };
-    let rows = starts.iter().map(|starts| (name(starts), starts));
-    for (name, starts) in rows.chain([("killed under load; files in the page cache", after_crash)]) {
+    let idle = starts.iter().map(|starts| ("killed idle", starts));
+    for (how, starts) in idle.chain([("killed under load", after_crash)]) {
         let spread = Spread::of(starts.ready_ms.iter().copied());
-        table.row(vec![name.to_owned(), spread_text(spread, 0), starts.ready_ms.len().to_string()]);
+        let name = format!("{how}; {}", starts.cache.name());
+        table.row(vec![name, spread_text(spread, 0), starts.ready_ms.len().to_string()]);
     }
     table
 }
