@@ -309,7 +309,7 @@ async fn a_destination_is_asked_as_often_at_once_as_it_allows() {
         limit: 100,
         ..Default::default()
     };
-    assert_eq!(store.deliveries(leased).await.expect("deliveries").len(), 3);
+    assert_eq!(store.deliveries(leased).await.expect("deliveries").deliveries.len(), 3);
     assert_eq!(app.recorded().len(), 3, "no fourth");
 }
 

@@ -1,5 +1,7 @@
 //! The store's promises, each on a database of its own.
 
+mod deliveries;
+
 use std::path::Path;
 use std::time::Duration;
 

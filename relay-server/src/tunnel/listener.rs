@@ -5,9 +5,7 @@ use std::time::Duration;
 
 use link::{FrameRecv, Knock, Link, Listener, RecvHalf, SendHalf};
 use protocol::code::CloseCode;
-use protocol::control::{
-    BacklogWish, Control, Refusal, RefusalCode, Serve, ServeError, Served, Welcome,
-};
+use protocol::control::{BacklogWish, Control, Refusal, RefusalCode, Serve, ServeError, Served, Welcome};
 use protocol::handshake::{Greeted, ServerHandshake, refusal};
 use protocol::id::SessionId;
 use protocol::limits::{GREETING_DEADLINE, SERVES_MAX, WAITING_MAX};
@@ -321,7 +319,10 @@ impl AtHome {
         let registry = &self.tunnel.registry;
         if serve.backlog() == BacklogWish::Release {
             if !registry.release_backlog(destination.id, Some(session.id)) {
-                return Err(serve_error("taken_over", format!("`{}` is not served here any more", serve.slug)));
+                return Err(serve_error(
+                    "taken_over",
+                    format!("`{}` is not served here any more", serve.slug),
+                ));
             }
             self.tunnel.dispatcher.seated(destination.id);
             return Ok((url, waiting));
