@@ -38,7 +38,7 @@ async fn home() -> Home {
         jq: Jq::new(JqSettings::new(dir.path().join("no-such-program"))),
         signing: SigningKey::load_or_keep(&dir.path().join("signing-secret"), [7; 32]).unwrap(),
         metrics: Arc::default(),
-        activity: crate::activity::Activity::default(),
+        activity: Activity::default(),
         clock,
         tasks: tasks.clone(),
     });
