@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+mod audit;
 mod jq_worker;
 mod serve;
 mod token;
@@ -31,6 +32,8 @@ enum Verb {
     Serve(Box<serve::Args>),
     /// Make, list and revoke tokens; works beside a running server.
     Token(token::Args),
+    /// Prove that nothing entrusted to this server is lost; works beside a running server. Exit code 1: something is.
+    Audit(audit::Args),
     /// Evaluate jq expressions for a running server, which starts this itself.
     #[command(hide = true)]
     JqWorker(jq_worker::Args),
@@ -43,6 +46,7 @@ impl Cli {
         let ran = match self.verb {
             Verb::Serve(args) => serve::run(*args),
             Verb::Token(args) => token::run(&args),
+            Verb::Audit(args) => audit::run(&args),
             Verb::JqWorker(args) => jq_worker::run(&args),
         };
         ran.unwrap_or_else(|error| {

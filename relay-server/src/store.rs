@@ -40,7 +40,7 @@ use rusqlite::Connection;
 
 pub use self::accept::{Acceptance, Accepted, DedupeKey, NewDelivery, Start};
 pub use self::arrivals::Arrivals;
-pub use self::audit::{Audit, SourceAudit};
+pub use self::audit::{Audit, Orphan, SourceAudit};
 pub use self::cache::Owner;
 pub use self::deliveries::{
     Advanced, Attempt, DeliveryFilter, Lane, Leased, Next, Settlement, Want,
