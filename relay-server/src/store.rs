@@ -7,6 +7,7 @@
 mod accept;
 mod arrivals;
 mod audit;
+mod backup;
 mod cache;
 mod column;
 mod deliveries;
@@ -41,6 +42,7 @@ use rusqlite::Connection;
 pub use self::accept::{Acceptance, Accepted, DedupeKey, NewDelivery, Start};
 pub use self::arrivals::Arrivals;
 pub use self::audit::{Audit, Orphan, SourceAudit};
+pub use self::backup::{CopyError, Copied, Manner, Progress, copy_store};
 pub use self::cache::Owner;
 pub use self::deliveries::{
     Advanced, Attempt, DeliveryFilter, Lane, Leased, Next, Settlement, Want,
