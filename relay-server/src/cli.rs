@@ -4,7 +4,10 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+mod audit;
+mod backup;
 mod jq_worker;
+mod restore;
 mod serve;
 mod token;
 
@@ -31,6 +34,12 @@ enum Verb {
     Serve(Box<serve::Args>),
     /// Make, list and revoke tokens; works beside a running server.
     Token(token::Args),
+    /// Prove that nothing entrusted to this server is lost; works beside a running server. Exit code 1: something is.
+    Audit(audit::Args),
+    /// Copy the data directory, beside a running server or without one.
+    Backup(backup::Args),
+    /// Make a data directory of a backup.
+    Restore(restore::Args),
     /// Evaluate jq expressions for a running server, which starts this itself.
     #[command(hide = true)]
     JqWorker(jq_worker::Args),
@@ -43,6 +52,9 @@ impl Cli {
         let ran = match self.verb {
             Verb::Serve(args) => serve::run(*args),
             Verb::Token(args) => token::run(&args),
+            Verb::Audit(args) => audit::run(&args),
+            Verb::Backup(args) => backup::run(&args),
+            Verb::Restore(args) => restore::run(&args),
             Verb::JqWorker(args) => jq_worker::run(&args),
         };
         ran.unwrap_or_else(|error| {

@@ -465,17 +465,22 @@ async fn watch_revocations(store: Store, registry: Registry, clock: Clock, tasks
 
 /// Deletes old events in short steps.
 async fn prune_for_ever(store: Store, policy: Retention, tasks: Tasks) {
+    let mut after = Cursor::default();
     while tokio::time::timeout(PRUNE_EVERY, tasks.draining()).await.is_err() {
-        let mut after = Cursor::default();
         loop {
             match store.prune(policy, after).await {
-                Ok(pruned) if pruned.more && !tasks.is_draining() => after = pruned.after,
-                Ok(_) => break,
+                Ok(pruned) => {
+                    after = pruned.after;
+                    if !pruned.more || tasks.is_draining() {
+                        break;
+                    }
+                }
                 Err(error) => {
                     tracing::warn!(%error, "old events could not be deleted");
                     break;
                 }
             }
         }
+        after = after.next_round();
     }
 }

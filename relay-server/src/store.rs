@@ -7,6 +7,7 @@
 mod accept;
 mod arrivals;
 mod audit;
+mod backup;
 mod cache;
 mod column;
 mod deliveries;
@@ -42,7 +43,8 @@ use rusqlite::Connection;
 
 pub use self::accept::{Acceptance, Accepted, DedupeKey, NewDelivery, Start};
 pub use self::arrivals::Arrivals;
-pub use self::audit::{Audit, SourceAudit};
+pub use self::audit::{Audit, Orphan, SourceAudit};
+pub use self::backup::{Copied, CopyError, Manner, Progress, copy_store};
 pub use self::cache::Owner;
 pub use self::deliveries::{Advanced, Attempt, CANCEL_STEP, Lane, Leased, Next, Settlement, Want};
 pub use self::destinations::DestinationChange;

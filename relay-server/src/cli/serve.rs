@@ -20,6 +20,13 @@ use crate::store::DEFAULT_PROJECT;
 /// Holds the first tokens when nobody sat at a terminal to read them.
 const FIRST_START_FILE: &str = "first-start.txt";
 
+/// There from before the first tokens are made until somebody was told them. Left behind by a first start that was cut
+/// off in between: what it made nobody knows.
+const FIRST_START_UNTOLD: &str = "first-start.partial";
+
+/// What the first tokens are called.
+const FIRST_LABEL: &str = "made on the first start";
+
 /// Exit code after a second signal.
 const EXIT_ABORTED: u8 = 130;
 
@@ -216,12 +223,24 @@ fn say_where(server: &Server, json: bool) -> anyhow::Result<()> {
 async fn say_how_to_begin(server: &Server, data: &Path) -> anyhow::Result<()> {
     let store = server.store();
     let project = store.project(DEFAULT_PROJECT).await?;
-    if !store.tokens(project).await?.is_empty() {
+    let untold = data.join(FIRST_START_UNTOLD);
+    let tokens = store.tokens(project).await?;
+    if !tokens.is_empty() {
+        if tokens.iter().any(|token| token.label != FIRST_LABEL) {
+            // Somebody found out what to do. A mark that stays would only have the server look again.
+            let _ = std::fs::remove_file(untold);
+        } else if untold.exists() {
+            tracing::warn!(
+                data = %data.display(),
+                "the first start was cut off before anybody was told its tokens; make others with `relay-server token create` (a join line) and `relay-server token create --scope admin`"
+            );
+        }
         return Ok(());
     }
-    let admin = store.create_token(project, Scope::Admin, "made on the first start", None).await?;
+    keep(&untold, "").with_context(|| format!("{} cannot be written", untold.display()))?;
+    let admin = store.create_token(project, Scope::Admin, FIRST_LABEL, None).await?;
     let agent = Scope::Agent { sources: Vec::new(), create: true };
-    let agent = store.create_token(project, agent, "made on the first start", None).await?;
+    let agent = store.create_token(project, agent, FIRST_LABEL, None).await?;
     let text = format!(
         "First start. These secrets are shown once:\n\n  \
          admin token   {}\n  \
@@ -235,11 +254,16 @@ async fn say_how_to_begin(server: &Server, data: &Path) -> anyhow::Result<()> {
     );
     if std::io::stderr().is_terminal() {
         eprintln!("\n{text}");
+        let _ = std::fs::remove_file(untold);
         return Ok(());
     }
     // Nobody reads a log by its nature once: secrets go into a file only the owner can read.
     let path = data.join(FIRST_START_FILE);
-    keep(&path, &text).with_context(|| {
+    let kept = keep(&untold, &text).and_then(|()| {
+        std::fs::rename(&untold, &path)?;
+        sync_directory_of(&path)
+    });
+    kept.with_context(|| {
         format!(
             "the first tokens were made but could not be written to {}; make others with `relay-server token create`",
             path.display()
@@ -256,5 +280,9 @@ fn keep(path: &Path, text: &str) -> std::io::Result<()> {
     file.write_all(text.as_bytes())?;
     // A new file's name is synced with it on the usual file systems, but nothing promises that.
     file.sync_all()?;
+    sync_directory_of(path)
+}
+
+fn sync_directory_of(path: &Path) -> std::io::Result<()> {
     path.parent().map_or(Ok(()), |dir| std::fs::File::open(dir.join("."))?.sync_all())
 }

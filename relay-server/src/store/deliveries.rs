@@ -415,8 +415,10 @@ fn insert_attempt(
 ) -> rusqlite::Result<()> {
     let (outcome, reason) = outcome_of(record.outcome);
     let answer = &record.answer;
+    // Of a delivery that was cancelled, and whose event retention has deleted, nothing may be left.
     conn.prepare_cached(
-        "INSERT OR IGNORE INTO attempts VALUES (?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14,?15,?16)",
+        "INSERT OR IGNORE INTO attempts SELECT ?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14,?15,?16
+         WHERE EXISTS (SELECT 1 FROM deliveries WHERE event_id = ?1 AND no = ?2)",
     )?
     .execute(params![
         event,

@@ -17,6 +17,21 @@ pub enum OpenError {
         #[source]
         source: std::io::Error,
     },
+    /// There is nothing to look at.
+    #[error("there is no store in {}; name the data directory with --data", path.display())]
+    Missing {
+        /// The directory.
+        path: PathBuf,
+    },
+    /// The log cannot be read where nothing can be written.
+    #[error("the log of {} cannot be read without writing beside it; ask as a user who may write there, or copy the directory to where that is possible", path.display())]
+    Log {
+        /// The database.
+        path: PathBuf,
+        /// What SQLite said.
+        #[source]
+        source: rusqlite::Error,
+    },
     /// The file that should be the database is something else.
     #[error("{} is not a database of this program; move it away, or choose another data directory", path.display())]
     NotADatabase {

@@ -42,9 +42,32 @@ impl BodyFiles {
     /// # Errors
     /// When it cannot be made.
     pub(super) fn in_directory(data_dir: &Path) -> io::Result<Self> {
-        let dir = data_dir.join("bodies");
-        make_directory(&dir)?;
-        Ok(Self { dir: dir.into() })
+        let files = Self::of_directory(data_dir);
+        make_directory(&files.dir)?;
+        Ok(files)
+    }
+
+    /// The directory of `data_dir`, which need not be there.
+    pub(super) fn of_directory(data_dir: &Path) -> Self {
+        Self { dir: data_dir.join("bodies").into() }
+    }
+
+    /// The directory itself.
+    pub(super) fn directory(&self) -> &Path {
+        &self.dir
+    }
+
+    /// What the files hold together, in bytes. Blocks.
+    ///
+    /// # Errors
+    /// When the directory cannot be read.
+    pub(super) fn bytes(&self) -> io::Result<u64> {
+        let mut bytes = 0;
+        for entry in fs::read_dir(&*self.dir)? {
+            // One that went meanwhile holds nothing.
+            bytes += entry?.metadata().map_or(0, |file| file.len());
+        }
+        Ok(bytes)
     }
 
     /// Where the body of an event is, if it has a file.

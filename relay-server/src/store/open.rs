@@ -34,6 +34,9 @@ const READER_CACHE_KIB: i32 = 8 * 1024;
 /// The schema, step by step. A step that was ever released never changes.
 const MIGRATIONS: [&str; 2] = [include_str!("schema/0001.sql"), include_str!("schema/0002.sql")];
 
+/// The schema this version writes.
+pub(super) const VERSION: i64 = MIGRATIONS.len() as i64;
+
 /// The path of the database, with the directory made and the file there, both for this user only.
 pub(super) fn prepare(data_dir: &Path) -> Result<PathBuf, OpenError> {
     if rusqlite::version_number() < SQLITE_MIN {
@@ -126,26 +129,50 @@ fn check_owner(conn: &Connection, path: &Path) -> Result<(), OpenError> {
     }
 }
 
-/// Refuses a schema that is not this version's: the next start of a server brings an older one up to date.
-pub(super) fn check_version(conn: &Connection, path: &Path) -> Result<(), OpenError> {
+/// Opens the store in `data_dir` for looking at it, beside a server at work or without one, and says its schema's
+/// version: this one's or an older one's. Makes nothing, save the log's own files where there is a log to be read.
+pub(super) fn look(data_dir: &Path) -> Result<(Connection, i64), OpenError> {
+    let path = data_dir.join(FILE);
+    match fs::metadata(&path) {
+        Ok(_) => {}
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            return Err(OpenError::Missing { path: data_dir.to_owned() });
+        }
+        Err(source) => return Err(OpenError::Directory { path: data_dir.to_owned(), source }),
+    }
+    let conn = reader(&path)?;
+    match version(&conn, &path) {
+        Ok(version) => Ok((conn, version)),
+        Err(OpenError::Database { path, source }) if needs_to_write(&source) => {
+            Err(OpenError::Log { path, source })
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// Even a reader of a write-ahead log has to write its index, and to make both files where the last writer removed them.
+fn needs_to_write(error: &rusqlite::Error) -> bool {
+    use rusqlite::ErrorCode::{CannotOpen, ReadOnly};
+    matches!(error.sqlite_error_code(), Some(CannotOpen | ReadOnly))
+}
+
+/// The version of the schema. Refuses one this version does not know.
+fn version(conn: &Connection, path: &Path) -> Result<i64, OpenError> {
     check_owner(conn, path)?;
     let version = conn.query_row("PRAGMA user_version", [], |row| row.get::<_, i64>(0));
     let found = version.map_err(|source| refusal(path, source))?;
-    let known = MIGRATIONS.len() as i64;
-    match found.cmp(&known) {
-        std::cmp::Ordering::Equal => Ok(()),
-        std::cmp::Ordering::Greater => Err(OpenError::Newer { path: path.to_owned(), found, known }),
-        std::cmp::Ordering::Less => Err(OpenError::Older { path: path.to_owned(), found, known }),
+    if found > VERSION {
+        return Err(OpenError::Newer { path: path.to_owned(), found, known: VERSION });
     }
+    Ok(found)
 }
 
 fn migrate(conn: &mut Connection, path: &Path) -> Result<(), OpenError> {
     let refused = |source| refusal(path, source);
     let tx = conn.transaction_with_behavior(TransactionBehavior::Immediate).map_err(refused)?;
     let found: i64 = tx.query_row("PRAGMA user_version", [], |row| row.get(0)).map_err(refused)?;
-    let known = MIGRATIONS.len() as i64;
     let Some(missing) = usize::try_from(found).ok().and_then(|done| MIGRATIONS.get(done..)) else {
-        return Err(OpenError::Newer { path: path.to_owned(), found, known });
+        return Err(OpenError::Newer { path: path.to_owned(), found, known: VERSION });
     };
     if missing.is_empty() {
         return Ok(());
@@ -154,6 +181,6 @@ fn migrate(conn: &mut Connection, path: &Path) -> Result<(), OpenError> {
         tx.execute_batch(step).map_err(refused)?;
     }
     tx.pragma_update(None, "application_id", APPLICATION_ID).map_err(refused)?;
-    tx.pragma_update(None, "user_version", known).map_err(refused)?;
+    tx.pragma_update(None, "user_version", VERSION).map_err(refused)?;
     tx.commit().map_err(refused)
 }

@@ -144,16 +144,18 @@ fn insert_bodies(conn: &Connection, id: i64, request: &[u8], answer: &[u8]) -> r
 fn complete(conn: &Connection, record: &EventRecord) -> rusqlite::Result<()> {
     let id = record.id.sort_key().cast_signed();
     let answer = &record.answer;
-    conn.prepare_cached(
-        "UPDATE events SET flags = flags | ?2, answer_bytes = ?3, total_us = ?4 WHERE id = ?1",
-    )?
-    .execute(params![
-        id,
-        if answer.body.complete { ANSWER_COMPLETE } else { 0 },
-        number(answer.body.total_bytes),
-        number(record.times.total_us),
-    ])?;
-    if answer.body.bytes.is_empty() {
+    let is_there = conn
+        .prepare_cached(
+            "UPDATE events SET flags = flags | ?2, answer_bytes = ?3, total_us = ?4 WHERE id = ?1",
+        )?
+        .execute(params![
+            id,
+            if answer.body.complete { ANSWER_COMPLETE } else { 0 },
+            number(answer.body.total_bytes),
+            number(record.times.total_us),
+        ])?;
+    // Retention may have been faster than the exchange: nothing may be left of an event that went.
+    if is_there == 0 || answer.body.bytes.is_empty() {
         return Ok(());
     }
     let updated = conn

@@ -12,17 +12,22 @@ use protocol::id::{AgentId, EventId, Slug};
 use tempfile::TempDir;
 
 use super::*;
-use crate::model::{Captured, Outcome, ProjectId, RecordedAnswer, Scope, SourceId, SourceRules, Times};
+use crate::delivery::verdict::AttemptOutcome;
+use crate::model::{
+    AttemptRecord, Captured, DestinationId, Outcome, ProjectId, RecordedAnswer, Scope, SourceId, SourceRules,
+    Times,
+};
 
-const NOW: u64 = 1_700_000_000_000;
+pub(super) const NOW: u64 = 1_700_000_000_000;
 
-struct Home {
-    dir: TempDir,
-    clock: Clock,
-    store: Store,
+/// A store in a directory of its own.
+pub(super) struct Home {
+    pub(super) dir: TempDir,
+    pub(super) clock: Clock,
+    pub(super) store: Store,
 }
 
-async fn home() -> Home {
+pub(super) async fn home() -> Home {
     let dir = tempfile::tempdir().unwrap();
     let clock = Clock::fixed(NOW);
     let store = Store::open(dir.path(), clock.clone()).await.unwrap();
@@ -30,19 +35,19 @@ async fn home() -> Home {
 }
 
 impl Home {
-    async fn reopened(self) -> Self {
+    pub(super) async fn reopened(self) -> Self {
         self.store.close().await;
         let store = Store::open(self.dir.path(), self.clock.clone()).await.unwrap();
         Self { store, ..self }
     }
 
-    async fn source(&self, project: ProjectId, slug: &str) -> SourceId {
+    pub(super) async fn source(&self, project: ProjectId, slug: &str) -> SourceId {
         let made = self.store.create_source(project, name(slug), SourceRules::default(), Sharing::Pool).await;
         made.unwrap().id
     }
 
     /// Waits until the writer is done with what was recorded so far.
-    async fn settled(&self, events: u64) {
+    pub(super) async fn settled(&self, events: u64) {
         let written = async {
             while self.store.record_counts().written + self.store.record_counts().lost < events {
                 tokio::time::sleep(Duration::from_millis(1)).await;
@@ -51,13 +56,88 @@ impl Home {
         tokio::time::timeout(Duration::from_secs(20), written).await.expect("records are written in time");
     }
 
-    async fn list(&self, project: ProjectId) -> Vec<EventId> {
+    pub(super) async fn list(&self, project: ProjectId) -> Vec<EventId> {
         let filter = EventFilter { project, sources: None, before: None, limit: 200, only: Only::default() };
         self.store.events(filter).await.unwrap().events.into_iter().map(|event| event.id).collect()
     }
+
+    /// The destinations of a source, the primary first; made until there are so many.
+    pub(super) async fn destinations(&self, slug: &str, count: usize) -> Vec<DestinationId> {
+        let source = self.store.source(slug).unwrap();
+        for no in source.destinations.len()..count {
+            let named = format!("copy-{no}").parse().unwrap();
+            self.store.ensure_destination(source.id, named, Sharing::Pool).await.unwrap();
+        }
+        self.store
+            .source(slug)
+            .unwrap()
+            .destinations
+            .iter()
+            .map(|destination| destination.id)
+            .take(count)
+            .collect()
+    }
+
+    /// Takes an event in, with a delivery to each of these. A body of more than 100 bytes goes into a file.
+    pub(super) async fn accept(&self, source: SourceId, body: &[u8], to: &[DestinationId]) -> EventId {
+        let mut record = event(self.store.next_event_id(), source);
+        record.outcome = Outcome::Accepted("test");
+        record.body = Captured::whole(Bytes::copy_from_slice(body));
+        if body.len() > 100 {
+            let mut partial = self.store.body_files().begin(record.id).unwrap();
+            partial.write(body).unwrap();
+            partial.finish().unwrap();
+            (record.body.is_in_file, record.body.bytes) = (true, Bytes::new());
+        }
+        let id = record.id;
+        let deliveries = to
+            .iter()
+            .map(|destination| NewDelivery { destination: *destination, start: Start::Ready })
+            .collect();
+        let accepted = self.store.accept(Acceptance { record, deliveries, dedupe: None }).await.unwrap();
+        assert!(matches!(accepted, Accepted::Stored { .. }));
+        id
+    }
+
+    /// Leases what is ready for a destination, at most so many, and settles it so.
+    pub(super) async fn settle(&self, destination: DestinationId, limit: u32, next: Next) -> usize {
+        let want = Want { destination, limit, lease_ms: 60_000, is_strict: false };
+        let leased = self.store.advance(Arc::default(), vec![want]).await.unwrap().leased;
+        let settlements = leased.iter().map(|one| Settlement {
+            delivery: one.delivery,
+            attempt: one.attempt,
+            record: Some(Box::new(attempt(next))),
+            next,
+        });
+        let settlements: Vec<_> = settlements.collect();
+        self.store.advance(Arc::new(settlements), Vec::new()).await.unwrap();
+        leased.len()
+    }
+
+    /// Everything that can be looked at.
+    pub(super) fn audit(&self) -> Audit {
+        Audit::of_data_dir(self.dir.path(), true).unwrap()
+    }
+
+    /// Does something to the database behind the store's back.
+    pub(super) fn tamper(&self, sql: &str) -> usize {
+        Connection::open(self.dir.path().join("relay.db")).unwrap().execute(sql, []).unwrap()
+    }
 }
 
-fn name(slug: &str) -> Slug {
+/// An attempt after which a delivery stands like this.
+pub(super) fn attempt(next: Next) -> AttemptRecord {
+    let outcome = match next {
+        Next::Delivered => AttemptOutcome::Answered(200),
+        Next::RetryAt(_) => AttemptOutcome::Answered(503),
+        Next::Dead(_) => AttemptOutcome::Answered(404),
+        Next::Ready | Next::Cancelled(_) => AttemptOutcome::NotSent("app_refused"),
+    };
+    let answer = RecordedAnswer { status: 200, headers: HeaderBlock::default(), body: captured(b"answered") };
+    AttemptRecord { started_ms: NOW, outcome, text: None, agent: None, answer, times: Times::default() }
+}
+
+pub(super) fn name(slug: &str) -> Slug {
     slug.parse().unwrap()
 }
 
@@ -69,7 +149,7 @@ fn headers(fields: &[(&str, &[u8])]) -> HeaderBlock {
     block
 }
 
-fn captured(bytes: &'static [u8]) -> Captured {
+pub(super) fn captured(bytes: &'static [u8]) -> Captured {
     Captured {
         bytes: Bytes::from_static(bytes),
         total_bytes: bytes.len() as u64,
@@ -78,7 +158,7 @@ fn captured(bytes: &'static [u8]) -> Captured {
     }
 }
 
-fn event(id: EventId, source: SourceId) -> Box<EventRecord> {
+pub(super) fn event(id: EventId, source: SourceId) -> Box<EventRecord> {
     Box::new(EventRecord {
         id,
         source,
@@ -101,7 +181,7 @@ fn event(id: EventId, source: SourceId) -> Box<EventRecord> {
     })
 }
 
-const DEFAULT: ProjectId = ProjectId(1);
+pub(super) const DEFAULT: ProjectId = ProjectId(1);
 
 #[tokio::test]
 async fn the_default_project_exists_from_the_first_start() {

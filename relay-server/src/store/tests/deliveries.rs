@@ -11,7 +11,7 @@ impl Home {
     }
 
     /// An accepted event with a ready delivery to each destination of its source.
-    async fn accept(&self, slug: &str) -> EventId {
+    async fn take_in(&self, slug: &str) -> EventId {
         let source = self.store.source(slug).unwrap();
         let id = self.store.next_event_id();
         let mut record = event(id, source.id);
@@ -27,7 +27,7 @@ impl Home {
         self.store.advance(Arc::default(), vec![want]).await.unwrap().leased
     }
 
-    async fn settle(&self, leased: Leased, next: Next) {
+    async fn settle_one(&self, leased: Leased, next: Next) {
         let record = AttemptRecord {
             started_ms: NOW,
             outcome: AttemptOutcome::Answered(500),
@@ -55,7 +55,7 @@ async fn pages_of_deliveries_lose_none_and_repeat_none() {
         home.store.create_destination(source, named("second"), Sharing::Pool, rules).await.unwrap();
     }
     for at in 0..40 {
-        home.accept(if at % 3 == 0 { "a" } else { "b" }).await;
+        home.take_in(if at % 3 == 0 { "a" } else { "b" }).await;
     }
     // Something in every state, all mixed up.
     for slug in ["a", "b"] {
@@ -63,11 +63,11 @@ async fn pages_of_deliveries_lose_none_and_repeat_none() {
             let leased = home.lease(home.destination(slug, name).id, 30).await;
             for (at, one) in leased.into_iter().enumerate() {
                 match (at + shift) % 6 {
-                    0 => home.settle(one, Next::Delivered).await,
-                    1 => home.settle(one, Next::Dead("gone")).await,
-                    2 => home.settle(one, Next::Cancelled("filtered")).await,
-                    3 => home.settle(one, Next::RetryAt(NOW + 1_000 + at as u64)).await,
-                    4 => home.settle(one, Next::Ready).await,
+                    0 => home.settle_one(one, Next::Delivered).await,
+                    1 => home.settle_one(one, Next::Dead("gone")).await,
+                    2 => home.settle_one(one, Next::Cancelled("filtered")).await,
+                    3 => home.settle_one(one, Next::RetryAt(NOW + 1_000 + at as u64)).await,
+                    4 => home.settle_one(one, Next::Ready).await,
                     _ => {}
                 }
             }
@@ -112,7 +112,7 @@ async fn a_look_for_deliveries_has_an_end_and_the_next_goes_on() {
     let source = home.source(DEFAULT, "a").await;
     let mut ids = Vec::new();
     for _ in 0..450 {
-        ids.push(home.accept("a").await);
+        ids.push(home.take_in("a").await);
     }
     let destination = home.destination("a", "default").id;
     home.store.cancel(DeliveryId { event: ids[3], no: 1 }, "cancelled_by_person").await.unwrap();
@@ -152,7 +152,7 @@ async fn a_look_for_deliveries_has_an_end_and_the_next_goes_on() {
 async fn a_moment_no_id_can_name_is_later_than_all() {
     let home = home().await;
     home.source(DEFAULT, "a").await;
-    let id = home.accept("a").await;
+    let id = home.take_in("a").await;
     let year_9999_ms = 253_402_300_799_000;
     let until = Only { until_ms: Some(year_9999_ms), ..Only::default() };
     let since = Only { since_ms: Some(year_9999_ms), ..Only::default() };
@@ -168,7 +168,7 @@ async fn nothing_is_replayed_to_a_destination_that_is_gone_or_anothers() {
     let home = home().await;
     let source = home.source(DEFAULT, "a").await;
     home.source(DEFAULT, "b").await;
-    let id = home.accept("a").await;
+    let id = home.take_in("a").await;
     let made =
         home.store.create_destination(source, named("second"), Sharing::Pool, DestinationRules::default());
     made.await.unwrap();
