@@ -33,7 +33,7 @@ use crate::ingress::tls;
 use crate::jq::{Jq, JqSettings};
 use crate::metrics::Metrics;
 use crate::signing::SigningKey;
-use crate::store::{Cursor, OpenError, Retention, Store};
+use crate::store::{Cursor, OpenError, Retention, Store, StoreError};
 use crate::tunnel::calls::Calls;
 use crate::tunnel::listener::Tunnel;
 use crate::tunnel::registry::Registry;
@@ -64,6 +64,9 @@ pub enum StartError {
     /// The store.
     #[error(transparent)]
     Store(#[from] OpenError),
+    /// What was stored could not be taken over.
+    #[error("what waits to be delivered could not be looked up: {0}")]
+    Backlog(#[from] StoreError),
     /// A port.
     #[error("cannot listen on {addr} ({what}): {source}")]
     Listen {
@@ -220,6 +223,8 @@ impl Server {
     /// With what to look at; nothing is left running.
     pub async fn start(config: Config, clock: Clock) -> Result<Self, StartError> {
         let store = Store::open(&config.data, clock.clone()).await?;
+        let swept = store.sweep_bodies().await;
+        swept.map_err(|source| StartError::File { what: "the files of bodies", source })?;
         let metrics = Arc::new(Metrics::default());
         let activity = Activity::default();
         let registry = Registry::default();
@@ -329,7 +334,11 @@ impl Server {
             store: store.clone(),
             live: Live {
                 registry: registry.clone(),
-                intake: Intake { store: store.clone(), recorder: Arc::clone(&recorder) },
+                intake: Intake {
+                    store: store.clone(),
+                    recorder: Arc::clone(&recorder),
+                    tasks: public.clone(),
+                },
                 recorder,
                 dispatcher: dispatcher.clone(),
                 under_way: UnderWay::default(),
@@ -341,6 +350,7 @@ impl Server {
             connections_per_ip_max: config.limits.connections_per_ip_max,
             tasks: public.clone(),
         });
+        dispatcher.take_over().await?;
         house.spawn(tunnel.run(Arc::clone(&listener)));
         house.spawn(admin::run(
             admin_listener,
@@ -349,7 +359,7 @@ impl Server {
         ));
         house.spawn(watch_revocations(store.clone(), registry.clone(), clock, house.clone()));
         house.spawn(prune_for_ever(store.clone(), config.retention.policy(), house.clone()));
-        public.spawn(dispatcher.run());
+        house.spawn(dispatcher.run());
         public.spawn(ingress.run(public_listener, tls));
         is_ready.store(true, Ordering::Relaxed);
         let drain = Duration::from_millis(config.limits.drain_ms);

@@ -53,7 +53,7 @@ pub use self::retention::{Cursor, Pruned, Retention};
 pub use self::tokens::NewToken;
 
 use self::cache::Change;
-use self::job::Kind;
+use self::job::{Job, Kind};
 use self::reader::Readers;
 use self::reserve::Reserve;
 use self::writer::{Shared, Writer};
@@ -122,7 +122,6 @@ impl Store {
         let cache = sources::load_all(&conn).map_err(refused)?;
         let last_key = newest_key(&conn).map_err(refused)?;
         let files = BodyFiles::in_directory(data_dir)
-            .and_then(|files| files.sweep(&conn).map(|()| files))
             .map_err(|source| OpenError::Directory { path: data_dir.join("bodies"), source })?;
         let readers = (0..reader::READERS).map(|_| open::reader(&path)).collect::<Result<_, _>>()?;
         let shared = Arc::new(Shared::new(cache));
@@ -196,6 +195,17 @@ impl Store {
         &self.inner.files
     }
 
+    /// Removes files of bodies that an earlier life of this server left behind without an event. Only for the one that
+    /// takes events in, and before it does: a body whose event is about to be committed looks the same.
+    ///
+    /// # Errors
+    /// When the directory or the database cannot be read.
+    pub async fn sweep_bodies(&self) -> std::io::Result<()> {
+        let files = self.inner.files.clone();
+        let swept = self.write(move |conn, _| Ok(files.sweep(conn)));
+        swept.await.map_err(std::io::Error::other).flatten()
+    }
+
     /// The disk failed under something other than the database: nothing is acknowledged from here on.
     pub fn poison(&self, how: &std::io::Error) {
         tracing::error!(error = %how, "the disk failed: nothing more is written");
@@ -219,15 +229,21 @@ impl Store {
         T: Send + 'static,
         F: FnOnce(&Connection, &mut Vec<Change>) -> rusqlite::Result<T> + Send + 'static,
     {
-        self.write_as(Kind::Change, work).await
+        let (job, answer) = job::job(work);
+        self.wait_for(job, answer).await
     }
 
-    async fn write_as<T, F>(&self, kind: Kind, work: F) -> Result<T, StoreError>
+    /// The same for work that can be done again.
+    async fn write_repeatable<T, F>(&self, kind: Kind, work: F) -> Result<T, StoreError>
     where
         T: Send + 'static,
-        F: FnOnce(&Connection, &mut Vec<Change>) -> rusqlite::Result<T> + Send + 'static,
+        F: FnMut(&Connection, &mut Vec<Change>) -> rusqlite::Result<T> + Send + 'static,
     {
-        let (job, answer) = job::job(kind, work);
+        let (job, answer) = job::repeatable(kind, work);
+        self.wait_for(job, answer).await
+    }
+
+    async fn wait_for<T>(&self, job: Box<dyn Job>, answer: job::Answer<T>) -> Result<T, StoreError> {
         let queued = self.shared().queue.put_job(job);
         let answered = match queued {
             Ok(()) => answer.await.unwrap_or(Err(StoreError::Closed)),

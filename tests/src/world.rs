@@ -131,6 +131,17 @@ impl World {
         self
     }
 
+    /// Stops the server where it stands and starts it again on the same data.
+    #[must_use]
+    pub async fn crash(mut self) -> Self {
+        self.server.take().expect("the server runs").abort().await;
+        let server =
+            Server::start(config(self.dir.path()), Clock::system()).await.expect("the server starts");
+        self.addresses = server.addresses().clone();
+        self.server = Some(server);
+        self
+    }
+
     /// Waits (bounded) until so many events are on disk.
     pub async fn recorded(&self, count: u64) {
         let store = self.server().store();

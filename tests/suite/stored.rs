@@ -565,3 +565,50 @@ async fn a_source_that_refuses_keeps_nothing() {
     assert!(found.is_empty());
     world.end().await;
 }
+
+#[tokio::test]
+async fn a_body_that_was_only_held_in_case_leaves_no_file() {
+    let mut world = World::start().await;
+    world.source("hook", rules(|r| r.if_failed = IfFailed::Accept)).await;
+    let app = App::start(Behaviour::Say(ok("fine"))).await;
+    let _agent = world.agent("hook", app.addr()).await;
+    let body = vec![b'x'; 2 * 1024 * 1024];
+    let answer = world.post("hook", &body).await;
+    assert_eq!((answer.status, answer.text().as_str()), (200, "fine"));
+    assert!(app.only().await.body == body, "whole, from its file");
+    let files = std::fs::read_dir(world.data().join("bodies")).expect("the directory").count();
+    assert_eq!(files, 0);
+    world.end().await;
+}
+
+#[tokio::test]
+async fn what_is_under_way_when_the_server_drains_is_settled() {
+    let mut world = World::start().await;
+    world.source("hook", accepted()).await;
+    let app = App::start(Behaviour::Slow(Duration::from_millis(500), ok("done"))).await;
+    let _agent = world.agent("hook", app.addr()).await;
+    let answer = world.post("hook", b"x").await;
+    app.wait_for(1).await;
+    let world = world.restart(|_| ()).await;
+    let attempts = settled(&world, event_of(&answer), 1, DeliveryState::Delivered).await;
+    assert_eq!(outcomes(&attempts), [(OutcomeKind::Answered, Some(200), None)]);
+    assert_eq!(app.recorded().len(), 1, "once");
+    world.end().await;
+}
+
+#[tokio::test]
+async fn an_attempt_cut_off_by_the_servers_end_is_recorded_as_one_that_may_have_reached_the_app() {
+    let mut world = World::start().await;
+    world.source("hook", accepted()).await;
+    let app = App::start(Behaviour::Silence).await;
+    let _agent = world.agent("hook", app.addr()).await;
+    let answer = world.post("hook", b"x").await;
+    app.wait_for(1).await;
+    app.behave(Behaviour::Say(ok("")));
+    let mut world = world.crash().await;
+    let _agent = world.agent("hook", app.addr()).await;
+    let attempts = settled(&world, event_of(&answer), 1, DeliveryState::Delivered).await;
+    let cut_off = (OutcomeKind::SentNoAnswer, None, Some("relay_stopped"));
+    assert_eq!(outcomes(&attempts), [cut_off, (OutcomeKind::Answered, Some(200), None)]);
+    world.end().await;
+}

@@ -37,6 +37,9 @@ const CLAIM_MAX: u32 = 64;
 /// Added to an attempt's timeout to give its lease: opening a stream, reading the answer, and the commit.
 const LEASE_MARGIN_MS: u64 = 60_000;
 
+/// How often to look whether everything under way has ended, once nothing new is begun.
+const DRAIN_LOOK: Duration = Duration::from_millis(20);
+
 /// How long to wait after the store refused a turn.
 const STORE_RETRY: Duration = Duration::from_millis(500);
 
@@ -118,15 +121,35 @@ impl Dispatcher {
         self.inner.parts.store.arrivals().wake();
     }
 
+    fn inbox_is_empty(&self) -> bool {
+        self.inner.inbox.lock().expect("nothing panics while it holds the inbox").finished.is_empty()
+    }
+
     fn take_inbox(&self) -> Inbox {
         std::mem::take(&mut *self.inner.inbox.lock().expect("nothing panics while it holds the inbox"))
     }
 
-    /// Works until the drain: then what is under way may finish, and is settled.
+    /// Takes over from an earlier life of the server: what it left leased, and which destinations something waits for.
+    /// To be done before anything new comes in, so that nothing new overtakes.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn take_over(&self) -> Result<(), StoreError> {
+        let store = &self.inner.parts.store;
+        let cut_off = store.expire_leases().await?;
+        if cut_off > 0 {
+            tracing::info!(cut_off, "attempts were cut off when the server last ended");
+        }
+        let open = store.open_destinations().await?;
+        open.into_iter().for_each(|destination| store.arrivals().add(destination));
+        Ok(())
+    }
+
+    /// Works until the drain: then what is under way may finish, live exchanges that are owed a settlement included,
+    /// and is settled.
     pub async fn run(self) {
         let mut desk =
             Desk { dispatcher: self, lanes: HashMap::new(), unsettled: Vec::new(), bytes_in_flight: 0 };
-        desk.begin().await;
         desk.work().await;
     }
 }
@@ -150,20 +173,6 @@ impl Desk {
         &self.dispatcher.inner.parts
     }
 
-    /// Takes over from an earlier life of the server.
-    async fn begin(&mut self) {
-        let store = self.parts().store.clone();
-        match store.expire_leases().await {
-            Ok(0) => {}
-            Ok(cut_off) => tracing::info!(cut_off, "attempts were cut off when the server last ended"),
-            Err(error) => tracing::error!(%error, "leases could not be taken over"),
-        }
-        match store.open_destinations().await {
-            Ok(open) => open.into_iter().for_each(|destination| store.arrivals().add(destination)),
-            Err(error) => tracing::error!(%error, "what waits could not be looked up"),
-        }
-    }
-
     async fn work(&mut self) {
         let tasks = self.parts().tasks.clone();
         loop {
@@ -173,21 +182,22 @@ impl Desk {
                 self.turn(plan.wants).await;
                 continue;
             }
-            if tasks.is_draining() && self.in_flight() == 0 {
-                return;
+            if tasks.is_draining() {
+                if tasks.alive() == 0 && self.dispatcher.inbox_is_empty() {
+                    return;
+                }
+                // Whatever still runs may end without a word to us.
+                tokio::time::sleep(DRAIN_LOOK).await;
+                continue;
             }
             let wake = plan.wake;
             let store = self.parts().store.clone();
             tokio::select! {
                 () = store.arrivals().woken() => {}
                 () = async { tokio::time::sleep_until(wake.expect("guarded").into()).await }, if wake.is_some() => {}
-                () = tasks.draining(), if !tasks.is_draining() => {}
+                () = tasks.draining() => {}
             }
         }
-    }
-
-    fn in_flight(&self) -> u32 {
-        self.lanes.values().map(|lane| lane.in_flight).sum()
     }
 
     /// Takes in what happened.

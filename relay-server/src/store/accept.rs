@@ -76,11 +76,10 @@ impl Store {
     pub async fn accept(&self, acceptance: Acceptance) -> Result<Accepted, StoreError> {
         let now_ms = self.now_ms();
         let weight = record::weight(&acceptance.record);
-        self.write_as(Kind::Accept { weight }, move |conn, changes| {
-            let those = acceptance.deliveries.iter().map(|delivery| Change::Arrived(delivery.destination));
-            let those = those.collect::<Vec<_>>();
-            let accepted = accept(conn, acceptance, now_ms)?;
-            changes.extend(those);
+        self.write_repeatable(Kind::Accept { weight }, move |conn, changes| {
+            let accepted = accept(conn, &acceptance, now_ms)?;
+            let those = acceptance.deliveries.iter().map(|delivery| delivery.destination);
+            changes.extend(those.map(Change::Arrived));
             Ok(accepted)
         })
         .await
@@ -105,22 +104,20 @@ impl Store {
     }
 }
 
-fn accept(conn: &Connection, acceptance: Acceptance, now_ms: i64) -> rusqlite::Result<Accepted> {
-    let Acceptance { mut record, deliveries, dedupe } = acceptance;
+fn accept(conn: &Connection, acceptance: &Acceptance, now_ms: i64) -> rusqlite::Result<Accepted> {
+    let Acceptance { record, deliveries, dedupe } = acceptance;
     let key = record.id.sort_key().cast_signed();
-    if let Some(dedupe) = dedupe {
+    if let Some(dedupe) = *dedupe {
         if let Some((of, status)) = live_first(conn, record.source, dedupe, now_ms)? {
-            record.outcome = Outcome::Duplicate;
-            record.answer.status = status;
-            record.related = Some(of);
-            record.body = Default::default();
-            record::insert_one(conn, &record, None)?;
+            let mut copy = EventRecord { body: Default::default(), ..EventRecord::clone(record) };
+            (copy.outcome, copy.related, copy.answer.status) = (Outcome::Duplicate, Some(of), status);
+            record::insert_one(conn, &copy, None)?;
             return Ok(Accepted::Duplicate { of });
         }
         remember(conn, record.source, dedupe, key, now_ms)?;
     }
     let seq = next_seq(conn, record.source, deliveries.len())?;
-    record::insert_one(conn, &record, Some(seq))?;
+    record::insert_one(conn, record, Some(seq))?;
     for (no, delivery) in (1_u32..).zip(deliveries) {
         insert(conn, key, no, record.source, delivery, now_ms)?;
     }
@@ -141,7 +138,7 @@ pub(super) fn insert(
     event: i64,
     no: u32,
     source: SourceId,
-    delivery: NewDelivery,
+    delivery: &NewDelivery,
     now_ms: i64,
 ) -> rusqlite::Result<()> {
     let mut make = conn
@@ -156,8 +153,8 @@ pub(super) fn insert(
     let is_replay = matches!(delivery.start, Start::Replay);
     let destination = delivery.destination.0;
     make.execute(params![event, no, source.0, destination, is_replay, state, attempts, start_ms, due_ms])?;
-    if let Start::Tried(attempt, next) = delivery.start {
-        deliveries::settle(conn, (event, no), 1, Some(&attempt), next, now_ms)?;
+    if let Start::Tried(attempt, next) = &delivery.start {
+        deliveries::settle(conn, (event, no), 1, Some(attempt), *next, now_ms)?;
     }
     Ok(())
 }

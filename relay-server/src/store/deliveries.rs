@@ -178,12 +178,12 @@ impl Store {
         wants: Vec<Want>,
     ) -> Result<Advanced, StoreError> {
         let now_ms = self.now_ms();
-        self.write_as(Kind::Advance, move |conn, _| {
+        self.write_repeatable(Kind::Advance, move |conn, _| {
             for Settlement { delivery, attempt, record, next } in settlements.iter() {
                 settle(conn, key_of(*delivery), *attempt, record.as_deref(), *next, now_ms)?;
             }
             let mut advanced = Advanced::default();
-            for want in wants {
+            for &want in &wants {
                 claim(conn, want, now_ms, &mut advanced)?;
             }
             Ok(advanced)

@@ -1,7 +1,7 @@
 //! Bodies too large for the database, each in a file of its own under `DIR/bodies`, named by its event.
 //!
 //! A file is whole and on disk before the row that speaks of it is written, and removed after that row: a file nobody
-//! speaks of is left over from a crash, and swept away at the next start. Never the reverse.
+//! speaks of is left over from a crash, and swept away at the next start of a server. Never the reverse.
 
 use std::fs::{self, File};
 use std::io::{self, Write};
@@ -71,7 +71,7 @@ impl BodyFiles {
         }
     }
 
-    /// Removes what no row speaks of. Asked at the start, before anything is written.
+    /// Removes what no row speaks of. Asked at a server's start, before anything is written.
     ///
     /// # Errors
     /// When the directory or the database cannot be read.

@@ -65,6 +65,6 @@ fn replay(
     )?
     .execute(params![source.0])?;
     let no = last + 1;
-    accept::insert(conn, key, no, source, NewDelivery { destination, start: Start::Replay }, now_ms)?;
+    accept::insert(conn, key, no, source, &NewDelivery { destination, start: Start::Replay }, now_ms)?;
     Ok(Replayed::Made(DeliveryId { event, no }))
 }

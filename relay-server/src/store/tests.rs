@@ -361,7 +361,7 @@ async fn records_are_bounded() {
     // The writer stands still while this job runs.
     let (go, stop) = std::sync::mpsc::channel::<()>();
     let (begun, begins) = tokio::sync::oneshot::channel();
-    let (job, blocked) = job::job(Kind::Change, move |_, _| {
+    let (job, blocked) = job::job(move |_, _| {
         begun.send(()).ok();
         stop.recv().ok();
         Ok(())
@@ -539,6 +539,26 @@ async fn a_closed_store_says_so() {
     let other = home.store.clone();
     home.store.close().await;
     assert!(matches!(other.project("x").await, Err(StoreError::Closed)));
+}
+
+#[tokio::test]
+async fn a_body_on_its_way_in_survives_a_command_beside_the_server() {
+    let home = home().await;
+    let files = home.store.body_files().clone();
+    let (whole, begun) = (home.store.next_event_id(), home.store.next_event_id());
+    let mut partial = files.begin(whole).unwrap();
+    partial.write(b"whole, and its event not committed yet").unwrap();
+    partial.finish().unwrap();
+    let mut partial = files.begin(begun).unwrap();
+    partial.write(b"the first half, ").unwrap();
+    // As `token create` does.
+    Store::open(home.dir.path(), home.clock.clone()).await.unwrap().close().await;
+    partial.write(b"and the second").unwrap();
+    partial.finish().unwrap();
+    assert!(files.path(whole).is_file());
+    assert_eq!(std::fs::read(files.path(begun)).unwrap(), b"the first half, and the second");
+    home.store.sweep_bodies().await.unwrap();
+    assert!(!files.path(whole).exists() && !files.path(begun).exists(), "a server's start sweeps them");
 }
 
 async fn refused(dir: &Path) -> OpenError {
