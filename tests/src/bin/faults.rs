@@ -38,6 +38,9 @@ struct Args {
     /// The control: the same on a disk whose syncs do nothing. Has to lose something; exits with 1 if it does not.
     #[arg(long, conflicts_with = "power")]
     lying: bool,
+    /// Leave data and logs where they are, and say where.
+    #[arg(long)]
+    keep: bool,
     /// No storm: a short life of a server for every write and sync in it, each of which fails once.
     #[arg(long)]
     every_write: bool,
@@ -90,6 +93,7 @@ async fn storm(args: Args) -> ExitCode {
         pause_ms: args.pause,
         power,
         calm: CALM,
+        keeps_evidence: args.keep,
     };
     let ledger = storm.run(|line| say(&line)).await;
     say(&format!("\nseed          {seed}\n{ledger}"));

@@ -188,6 +188,7 @@ pub type Route = (String, String, String);
 #[derive(Debug)]
 pub struct House {
     dir: TempDir,
+    data: PathBuf,
     identity: Identity,
     ports: [SocketAddr; 3],
     server: Option<Process>,
@@ -198,15 +199,32 @@ impl House {
     /// A prepared house; nothing runs yet.
     pub async fn build(setup: impl AsyncFnOnce(&Store, ProjectId)) -> Self {
         let dir = tempfile::tempdir().expect("a temp dir");
-        let identity = prepare(&dir.path().join("data"), setup).await;
+        let data = dir.path().join("data");
+        Self::build_at(dir, data, setup).await
+    }
+
+    /// The same with the data directory on another disk than everything else.
+    pub async fn build_on(disk: &Path, setup: impl AsyncFnOnce(&Store, ProjectId)) -> Self {
+        let dir = tempfile::tempdir().expect("a temp dir");
+        Self::build_at(dir, disk.join("data"), setup).await
+    }
+
+    async fn build_at(dir: TempDir, data: PathBuf, setup: impl AsyncFnOnce(&Store, ProjectId)) -> Self {
+        let identity = prepare(&data, setup).await;
         let ports = [(); 3].map(|()| SocketAddr::from((Ipv4Addr::LOCALHOST, free_port())));
-        Self { dir, identity, ports, server: None, agent: None }
+        Self { dir, data, identity, ports, server: None, agent: None }
+    }
+
+    /// Ends whoever still runs, and leaves the directory where it is.
+    #[must_use]
+    pub fn keep(self) -> PathBuf {
+        self.dir.keep()
     }
 
     /// The data directory.
     #[must_use]
     pub fn data(&self) -> PathBuf {
-        self.dir.path().join("data")
+        self.data.clone()
     }
 
     /// Where webhooks come in.

@@ -8,7 +8,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use relay_server::clock::Clock;
 use relay_server::store::{Attempt, Audit, OutcomeKind, Store};
@@ -51,6 +51,8 @@ pub struct Ledger {
     pub lost: Vec<String>,
     /// Every other promise that was broken.
     pub breaches: BTreeMap<&'static str, Vec<String>>,
+    /// Where data and logs were left, if they were.
+    pub evidence: Option<PathBuf>,
 }
 
 impl Ledger {
@@ -351,6 +353,9 @@ impl fmt::Display for Ledger {
                 writeln!(f, "              {one}")?;
             }
         }
-        Ok(())
+        match &self.evidence {
+            Some(path) => writeln!(f, "evidence      {}", path.display()),
+            None => Ok(()),
+        }
     }
 }

@@ -49,6 +49,8 @@ pub struct Storm {
     pub power: Power,
     /// How long the backlog may take once everything is well again.
     pub calm: Duration,
+    /// Whether data and logs are left where they are.
+    pub keeps_evidence: bool,
 }
 
 /// How long a backlog may take to form before a kill.
@@ -419,6 +421,9 @@ impl Scene<'_> {
         }
         let arrivals = self.app.arrivals();
         self.ledger.draw(&data, &self.journal, &arrivals).await;
+        if self.storm.keeps_evidence {
+            self.ledger.evidence = Some(self.house.keep());
+        }
         self.ledger
     }
 }

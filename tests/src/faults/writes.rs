@@ -265,20 +265,20 @@ fn judge_end(operations: &[Operation], was_ready: bool, code: Option<i32>) -> Re
     if !was_ready {
         return if code == Some(1) { Ok(()) } else { Err("did not start, and did not say so by its code") };
     }
-    let is_full = failed.failed == Some(28);
-    if is_full {
-        return if code == Some(0) { Ok(()) } else { Err("a full disk ended it") };
+    let holds_events = failed.name.starts_with("relay.db") || failed.name.starts_with("bodies");
+    let is_sync = failed.kind == Kind::Sync;
+    if failed.failed == Some(28) {
+        // A sync is not to be repeated, whatever it failed with: what the kernel could not write it may forget.
+        let may_end = is_sync && holds_events && code == Some(EXIT_STORE);
+        return if code == Some(0) || may_end { Ok(()) } else { Err("a full disk ended it") };
     }
-    let holds_events = failed.name.starts_with("relay.db") || failed.name.starts_with("bodies/");
     // The log is emptied at the end, when nothing is promised any more.
     let after = operations.iter().filter(|one| one.number > failed.number);
     let is_at_the_end = after.clone().all(|one| one.kind != Kind::Sync);
     match code {
         Some(EXIT_STORE) if holds_events => Ok(()),
         Some(EXIT_STORE) => Err("ended because of a file that holds no events"),
-        Some(0) if failed.kind == Kind::Sync && holds_events && !is_at_the_end => {
-            Err("went on after a sync had failed")
-        }
+        Some(0) if is_sync && holds_events && !is_at_the_end => Err("went on after a sync had failed"),
         Some(0) => Ok(()),
         _ => Err("ended with a code of its own"),
     }
