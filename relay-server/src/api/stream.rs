@@ -73,7 +73,7 @@ struct Line<'a> {
 }
 
 /// A settled attempt of a stored delivery.
-fn settled_line(settled: &Settled, source: String) -> serde_json::Value {
+fn settled_line(settled: &Settled, source: &str) -> serde_json::Value {
     let Settlement { delivery, attempt, record, next } = &settled.settlement;
     let (outcome, status, reason) = match record.as_ref().map(|record| record.outcome) {
         None => (None, None, None),
@@ -125,7 +125,7 @@ impl Follower {
             Seen::Gap(missed) => json!({ "type": "gap", "missed": missed }).to_string(),
             Seen::Settled(settled) => {
                 let source = self.caller.name_of(&self.state, settled.source)?;
-                settled_line(&settled, source).to_string()
+                settled_line(&settled, &source).to_string()
             }
             Seen::Event(event) => {
                 let source = self.caller.name_of(&self.state, event.source)?;
