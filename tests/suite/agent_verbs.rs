@@ -233,7 +233,8 @@ async fn many_are_counted_and_sent_again_only_after_a_yes() {
             }
         }
     });
-    assert_eq!(counted.await.expect("recorded")["made"], 0);
+    let counted = counted.await.expect("recorded");
+    assert_eq!((&counted["made"], &counted["dry_run"]), (&json!(0), &json!(true)));
     let ran = verbs.run(&many).await;
     assert_eq!(code(&ran), 2, "nobody is there to ask: {}", said(&ran));
     assert!(said(&ran).contains("3 events") && said(&ran).contains("--yes"), "{}", said(&ran));
