@@ -172,8 +172,9 @@ impl Attempting {
             self.transform(transform, id, source, &mut request).await?;
         }
         let mut ours = vec![("Relay-Event-Id", id.to_string()), ("Relay-Attempt", self.leased.attempt.to_string())];
-        if self.leased.is_replay {
-            ours.push(("Relay-Replay", "true".to_owned()));
+        // Through a tunnel the agent says it, as the request's flags tell it to.
+        if self.leased.is_replay && destination.rules.url.is_some() {
+            ours.push(("Relay-Replay", "1".to_owned()));
         }
         let is_published = event.summary.reason.as_deref() == Some("published");
         if destination.rules.sign || is_published {
