@@ -270,11 +270,21 @@ impl Server {
         let base = addresses.public_url.clone();
         let public_url: Arc<dyn Fn(&Slug) -> String + Send + Sync> =
             Arc::new(move |slug| format!("{base}/h/{slug}"));
+        let signing = SigningKey::load_or_keep(&config.data.join("signing-secret"), entropy::random());
+        let signing = signing.map_err(failed("the secret of signatures"))?;
+        let program = config.jq.program.clone().map_or_else(std::env::current_exe, Ok);
+        let program = program.map_err(failed("the path of this program"))?;
+        let jq = Jq::new(JqSettings::new(program));
+        let urls = UrlSender::new(config.urls.clone(), house.clone()).map_err(failed("sending to URLs"))?;
         let api_state = ApiState {
             store: store.clone(),
             metrics: Arc::clone(&metrics),
             activity: activity.clone(),
             clock: clock.clone(),
+            jq: jq.clone(),
+            urls: urls.clone(),
+            signing: signing.clone(),
+            changing: Arc::default(),
             agents: {
                 let registry = registry.clone();
                 Arc::new(move |project| registry.sessions(project).iter().map(agent_view).collect())
@@ -291,15 +301,12 @@ impl Server {
         };
         let router = api::router(api_state);
 
-        let signing = SigningKey::load_or_keep(&config.data.join("signing-secret"), entropy::random());
-        let program = config.jq.program.clone().map_or_else(std::env::current_exe, Ok);
-        let program = program.map_err(failed("the path of this program"))?;
         let dispatcher = Dispatcher::new(Parts {
             store: store.clone(),
             registry: registry.clone(),
-            urls: UrlSender::new(config.urls.clone(), house.clone()).map_err(failed("sending to URLs"))?,
-            jq: Jq::new(JqSettings::new(program)),
-            signing: signing.map_err(failed("the secret of signatures"))?,
+            urls,
+            jq,
+            signing,
             metrics: Arc::clone(&metrics),
             clock: clock.clone(),
             tasks: public.clone(),

@@ -15,6 +15,8 @@ mod error;
 mod events;
 mod files;
 mod job;
+mod ledger;
+mod listing;
 mod open;
 mod projects;
 mod queue;
@@ -42,13 +44,13 @@ pub use self::accept::{Acceptance, Accepted, DedupeKey, NewDelivery, Start};
 pub use self::arrivals::Arrivals;
 pub use self::audit::{Audit, SourceAudit};
 pub use self::cache::Owner;
-pub use self::deliveries::{
-    Advanced, Attempt, DeliveryFilter, Lane, Leased, Next, Settlement, Want,
-};
+pub use self::deliveries::{Advanced, Attempt, CANCEL_STEP, Lane, Leased, Next, Settlement, Want};
 pub use self::destinations::DestinationChange;
 pub use self::error::{Health, OpenError, RecordFull, SourceError, StoreError};
 pub use self::events::{EVENTS_MAX, EventDetail, EventFilter, EventPage, EventSummary, Only, OutcomeKind};
 pub use self::files::{BodyFiles, INLINE_BYTES_MAX, PartialBody};
+pub use self::ledger::Ledger;
+pub use self::listing::{DELIVERIES_MAX, DeliveryFilter, DeliveryPage};
 pub use self::projects::DEFAULT_PROJECT;
 pub use self::replay::{REPLAY_STEP, Replayed};
 pub use self::retention::{Cursor, Pruned, Retention};

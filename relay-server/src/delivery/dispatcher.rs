@@ -7,6 +7,8 @@
 
 mod attempting;
 mod lane;
+#[cfg(test)]
+mod tests;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
@@ -23,7 +25,7 @@ use crate::jq::Jq;
 use crate::metrics::Metrics;
 use crate::model::{DestinationId, Source};
 use crate::signing::SigningKey;
-use crate::store::{Health, Leased, Settlement, Store, StoreError, Want};
+use crate::store::{CANCEL_STEP, Health, Leased, Settlement, Store, StoreError, Want};
 use crate::tunnel::registry::Registry;
 
 /// Most attempts under way, all destinations together, and most bytes of their bodies in memory.
@@ -139,6 +141,8 @@ struct Desk {
 struct Plan {
     wants: Vec<Want>,
     wake: Option<Instant>,
+    /// Deleted destinations for which something may still wait.
+    orphaned: Vec<DestinationId>,
 }
 
 impl Desk {
@@ -167,8 +171,10 @@ impl Desk {
             let plan = self.plan(tasks.is_draining());
             if !plan.wants.is_empty() || !self.unsettled.is_empty() {
                 self.turn(plan.wants).await;
+                self.cancel_orphans(plan.orphaned);
                 continue;
             }
+            self.cancel_orphans(plan.orphaned);
             if tasks.is_draining() && self.in_flight() == 0 {
                 return;
             }
@@ -221,7 +227,7 @@ impl Desk {
 
     /// What to ask the store for.
     fn plan(&mut self, is_draining: bool) -> Plan {
-        let mut plan = Plan { wants: Vec::new(), wake: None };
+        let mut plan = Plan { wants: Vec::new(), wake: None, orphaned: Vec::new() };
         let parts = &self.dispatcher.inner.parts;
         let in_flight: u32 = self.lanes.values().map(|lane| lane.in_flight).sum();
         let mut left = IN_FLIGHT_MAX.saturating_sub(in_flight);
@@ -232,7 +238,9 @@ impl Desk {
         let now = Instant::now();
         self.lanes.retain(|destination, lane| {
             let Some(source) = parts.store.source_of(*destination) else {
-                // Deleted: what waits for it is cancelled by whoever deletes it.
+                if lane.in_flight == 0 {
+                    plan.orphaned.push(*destination);
+                }
                 return lane.in_flight > 0;
             };
             if lane.is_idle() {
@@ -264,6 +272,22 @@ impl Desk {
             true
         });
         plan
+    }
+
+    /// Ends what waits for deleted destinations. Whoever deletes one does so too; this finds what was under way then,
+    /// was accepted in the same moment, or was left when the server ended.
+    fn cancel_orphans(&self, orphaned: Vec<DestinationId>) {
+        for destination in orphaned {
+            let store = self.parts().store.clone();
+            if !self.unsettled.is_empty() {
+                // What the store refused to settle may wait again: after the next turn.
+                store.arrivals().add(destination);
+                continue;
+            }
+            self.parts().tasks.spawn(async move {
+                while let Ok(CANCEL_STEP) = store.cancel_waiting(destination, 0, "destination_deleted").await {}
+            });
+        }
     }
 
     /// One turn: settles what is over, leases what may begin, and begins it.

@@ -49,8 +49,15 @@ pub struct Only {
 }
 
 impl Only {
-    fn takes_all(&self) -> bool {
+    /// Whether it asks for nothing but a time.
+    pub(super) fn takes_all(&self) -> bool {
         self.method.is_none() && self.outcome.is_none() && self.status.is_none()
+    }
+
+    /// Keys of events received within the time: more than the first, less than the second.
+    pub(super) fn keys(&self) -> (i64, i64) {
+        let key_at = |ms: u64| column::number(ms).saturating_mul(1 << KEY_SHIFT);
+        (self.since_ms.map_or(0, |ms| key_at(ms).saturating_sub(1)), self.until_ms.map_or(i64::MAX, key_at))
     }
 }
 
@@ -64,10 +71,10 @@ pub struct EventPage {
 }
 
 /// Most entries of the index a filtered list looks at: some 5 ms. What it did not come to is left to the next page.
-const SCAN_MAX: usize = 20_000;
+pub(super) const SCAN_MAX: usize = 20_000;
 
 /// Fewest entries looked at of each source.
-const SCAN_MIN: usize = 200;
+pub(super) const SCAN_MIN: usize = 200;
 
 /// Which of the [`Outcome`]s, without its reason.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -233,10 +240,8 @@ fn newest(
     limit: usize,
 ) -> rusqlite::Result<Found> {
     let only = &filter.only;
-    let key_at = |ms: u64| column::number(ms).checked_shl(KEY_SHIFT).unwrap_or(i64::MAX);
-    let before = filter.before.map_or(i64::MAX, |id| id.sort_key().cast_signed());
-    let before = only.until_ms.map_or(before, |ms| before.min(key_at(ms)));
-    let since = only.since_ms.map_or(0, |ms| key_at(ms).saturating_sub(1));
+    let (since, until) = only.keys();
+    let before = filter.before.map_or(until, |id| until.min(id.sort_key().cast_signed()));
     let scan = if only.takes_all() { limit } else { (SCAN_MAX / sources.len().max(1)).max(SCAN_MIN).max(limit) };
     // The index holds every column named here: no row is read.
     let mut of_source = conn.prepare_cached(
@@ -251,7 +256,7 @@ fn newest(
         let (mut looked, mut last) = (0, 0);
         while let Some(row) = rows.next()? {
             (looked, last) = (looked + 1, row.get(0)?);
-            if !only.takes_all() && !is_meant(only, row)? {
+            if !only.takes_all() && !is_meant(only, row, [1, 2, 3])? {
                 continue;
             }
             found.push(Reverse(last));
@@ -272,12 +277,13 @@ fn newest(
     Ok(Found { keys, looked_back_to })
 }
 
-fn is_meant(only: &Only, row: &Row<'_>) -> rusqlite::Result<bool> {
-    let status: u16 = row.get(2)?;
-    Ok(only.outcome.map_or(Ok(true), |outcome| outcome_kind(row, 1).map(|kind| kind == outcome))?
-        && only.status.is_none_or(|(from, to)| (from..=to).contains(&status))
+/// Whether an event is meant whose outcome, status and method stand in these columns.
+pub(super) fn is_meant(only: &Only, row: &Row<'_>, [outcome, status, method]: [usize; 3]) -> rusqlite::Result<bool> {
+    let of_status: u16 = row.get(status)?;
+    Ok(only.outcome.map_or(Ok(true), |wanted| outcome_kind(row, outcome).map(|kind| kind == wanted))?
+        && only.status.is_none_or(|(from, to)| (from..=to).contains(&of_status))
         && match &only.method {
-            Some(method) => row.get_ref(3)?.as_str()? == method,
+            Some(wanted) => row.get_ref(method)?.as_str()? == wanted,
             None => true,
         })
 }

@@ -20,6 +20,8 @@ pub enum Replayed {
     Truncated(EventId),
     /// There is no such event any more.
     Gone(EventId),
+    /// The destination is deleted, or its source is.
+    NoDestination(EventId),
 }
 
 impl Store {
@@ -62,6 +64,14 @@ fn replay(
     let Some((source, is_whole, last)) = found else { return Ok(Replayed::Gone(event)) };
     if !is_whole {
         return Ok(Replayed::Truncated(event));
+    }
+    let mut is_there = conn.prepare_cached(
+        "SELECT EXISTS (SELECT 1 FROM destinations JOIN sources ON sources.id = source_id WHERE destinations.id = ?1
+           AND source_id = ?2 AND destinations.deleted_ms IS NULL AND sources.deleted_ms IS NULL)",
+    )?;
+    // A delivery to nowhere would wait for ever.
+    if !is_there.query_row(params![destination.0, source.0], |row| row.get(0))? {
+        return Ok(Replayed::NoDestination(event));
     }
     conn.prepare_cached(
         "INSERT INTO ledgers VALUES (?1, 0, 1, 0, 0, 0) ON CONFLICT DO UPDATE SET made = made + 1",

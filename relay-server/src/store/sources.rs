@@ -36,6 +36,12 @@ impl Store {
         self.shared().cache.owner(source)
     }
 
+    /// Every source the project has or had: events and deliveries of a deleted one stay. From memory.
+    #[must_use]
+    pub fn owned_sources(&self, project: ProjectId) -> Vec<SourceId> {
+        self.shared().cache.owned(project)
+    }
+
     /// Makes a source, with a destination called `default`.
     ///
     /// # Errors

@@ -1,5 +1,7 @@
 //! The store's promises, each on a database of its own.
 
+mod deliveries;
+
 use std::path::Path;
 use std::time::Duration;
 
@@ -349,7 +351,7 @@ async fn records_are_bounded() {
     // The writer stands still while this job runs.
     let (go, stop) = std::sync::mpsc::channel::<()>();
     let (begun, begins) = tokio::sync::oneshot::channel();
-    let (job, blocked) = job::job(job::Kind::Change, move |_, _| {
+    let (job, blocked) = job::job(Kind::Change, move |_, _| {
         begun.send(()).ok();
         stop.recv().ok();
         Ok(())
