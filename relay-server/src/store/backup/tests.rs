@@ -152,9 +152,10 @@ async fn bodies_of_a_backup_take_no_space_and_those_of_a_restore_are_its_own() {
 async fn a_copy_made_while_everything_moves_is_one_moment() {
     let original = Arc::new(original().await);
     let (go_on, turns) = (Arc::new(AtomicBool::new(true)), Arc::new(AtomicU64::new(0)));
-    let busy = {
+    let mut busy = tokio::task::JoinSet::new();
+    busy.spawn({
         let (original, go_on, turns) = (Arc::clone(&original), Arc::clone(&go_on), Arc::clone(&turns));
-        tokio::spawn(async move {
+        async move {
             let home = &original.home;
             let source = home.store.source("two").unwrap().id;
             let to = home.destinations("two", 2).await;
@@ -169,8 +170,8 @@ async fn a_copy_made_while_everything_moves_is_one_moment() {
                     .unwrap();
                 turns.fetch_add(1, Ordering::Relaxed);
             }
-        })
-    };
+        }
+    });
     let copies = tokio::task::spawn_blocking({
         let original = Arc::clone(&original);
         move || {
@@ -196,7 +197,7 @@ async fn a_copy_made_while_everything_moves_is_one_moment() {
     });
     let copies = copies.await.unwrap();
     go_on.store(false, Ordering::Relaxed);
-    busy.await.unwrap();
+    busy.join_next().await.unwrap().unwrap();
     let mut accepted = Vec::new();
     for (no, (copied, steps)) in copies.iter().enumerate() {
         assert!(*steps > 3, "in several steps: {steps}");
