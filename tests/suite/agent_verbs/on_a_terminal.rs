@@ -12,7 +12,7 @@ use relay_tests::client::PATIENCE;
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 
 use super::{bodies, with_waiting};
-use crate::fixtures::Verbs;
+use crate::fixtures::{Verbs, said};
 
 /// A program on a terminal of its own.
 struct OnTerminal {
@@ -151,5 +151,24 @@ async fn no_answer_leaves_everything_waiting_and_says_how_to_get_it() {
     agent.press(CTRL_C);
     assert_eq!(agent.exit_code(), Some(0));
     assert!(!agent.shown().contains(QUESTION));
+    world.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_left_waiting_can_be_had_while_the_agent_runs() {
+    let mut world = with_waiting(2).await;
+    let app = App::start(Behaviour::Say(ok("live"))).await;
+    let verbs = Verbs::of(&mut world).await;
+    let mut agent = OnTerminal::start(&verbs.command(&["forward", "hook", &app.addr().to_string()]));
+    agent.until(QUESTION).await;
+    agent.press("\n");
+    agent.until("to have them delivered: relay-agent backlog hook all").await;
+    assert_eq!(world.post("hook", b"live").await.text(), "live");
+    assert_eq!(bodies(&app), ["live"]);
+    let ran = verbs.run(&["backlog", "hook", "all"]).await;
+    assert_eq!(ran.status.code(), Some(0), "{}", said(&ran));
+    app.wait_for(3).await;
+    agent.press(CTRL_C);
+    assert_eq!(agent.exit_code(), Some(0));
     world.end().await;
 }
