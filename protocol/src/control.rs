@@ -74,6 +74,49 @@ pub struct Serve {
     pub extensions: Extensions,
 }
 
+/// What an agent wants done with deliveries that wait for it. Extension 1 of [`Serve`], one byte; without it, or with a
+/// byte this build does not know: [`BacklogWish::Take`].
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum BacklogWish {
+    /// Deliver it, oldest first.
+    #[default]
+    Take,
+    /// Keep it until a later serve of the same number takes or releases it. Live events pass meanwhile.
+    Hold,
+    /// Deliver what was held, if the number is still served: one that was taken over since is not fought for.
+    Release,
+}
+
+/// Extension of [`Serve`]: see [`BacklogWish`].
+const SERVE_BACKLOG: u16 = 1;
+
+/// Extension of [`Served`]: see [`Served::waiting`].
+const SERVED_WAITING: u16 = 1;
+
+impl Serve {
+    /// What to do with what waits.
+    #[must_use]
+    pub fn backlog(&self) -> BacklogWish {
+        match self.extensions.find(SERVE_BACKLOG) {
+            Some([1]) => BacklogWish::Hold,
+            Some([2]) => BacklogWish::Release,
+            _ => BacklogWish::Take,
+        }
+    }
+
+    /// The same, with this wish.
+    #[must_use]
+    pub fn with_backlog(mut self, backlog: BacklogWish) -> Self {
+        let value = match backlog {
+            BacklogWish::Take => None,
+            BacklogWish::Hold => Some(1),
+            BacklogWish::Release => Some(2),
+        };
+        self.extensions.0.extend(value.map(|byte| (SERVE_BACKLOG, vec![byte])));
+        self
+    }
+}
+
 /// The answer to a [`Serve`].
 #[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
 pub struct Served {
@@ -83,6 +126,24 @@ pub struct Served {
     pub result: Result<String, ServeError>,
     /// Later additions.
     pub extensions: Extensions,
+}
+
+impl Served {
+    /// How many deliveries waited for the destination when it was served, counted up to [`WAITING_MAX`](crate::limits::WAITING_MAX). `None` from a
+    /// server that does not say.
+    #[must_use]
+    pub fn waiting(&self) -> Option<u64> {
+        codec::decode(self.extensions.find(SERVED_WAITING)?).ok()
+    }
+
+    /// The same, with that number.
+    #[must_use]
+    pub fn with_waiting(mut self, waiting: u64) -> Self {
+        let mut value = Vec::new();
+        codec::encode(&waiting, &mut value);
+        self.extensions.0.push((SERVED_WAITING, value));
+        self
+    }
 }
 
 /// Why a source is not served.

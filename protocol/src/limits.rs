@@ -29,6 +29,9 @@ pub const TRAILER_BYTES_MAX: usize = 8 * 1024;
 /// Most sources one session may serve.
 pub const SERVES_MAX: usize = 256;
 
+/// Up to how many deliveries that wait are counted for an agent that comes: past this, a person needs no number.
+pub const WAITING_MAX: u32 = 100_000;
+
 /// Longest text of a failure, refusal or notice, in bytes. It is for people, not for data.
 pub const TEXT_BYTES_MAX: usize = 1024;
 

@@ -2,7 +2,8 @@
 
 use relay_protocol::codec::Extensions;
 use relay_protocol::control::{
-    Control, Features, Greeting, RefusalCode, Serve, ServeError, Served, Sharing, TokenText, Welcome,
+    BacklogWish, Control, Features, Greeting, RefusalCode, Serve, ServeError, Served, Sharing, TokenText,
+    Welcome,
 };
 use relay_protocol::field::{BodyFraming, HeaderBlock};
 use relay_protocol::frame::{Frame, FrameReader};
@@ -32,6 +33,10 @@ fn serve() -> Serve {
         upgrade: true,
         extensions: Extensions(vec![(7, vec![1, 2, 3])]),
     }
+}
+
+fn plain_serve() -> Serve {
+    Serve { extensions: Extensions::default(), ..serve() }
 }
 
 fn served(ok: bool) -> Served {
@@ -83,6 +88,9 @@ fn controls() -> Vec<(&'static str, Control)> {
         ("unserve", Control::Unserve(9)),
         ("drain", Control::Drain(250)),
         ("notice", Control::Notice("hello".into())),
+        ("serve_hold", Control::Serve(Box::new(plain_serve().with_backlog(BacklogWish::Hold)))),
+        ("serve_release", Control::Serve(Box::new(plain_serve().with_backlog(BacklogWish::Release)))),
+        ("served_waiting", Control::Served(served(true).with_waiting(1234))),
     ]
 }
 
@@ -183,6 +191,25 @@ fn every_message_ever_written_is_still_understood() {
     for (name, response) in responses() {
         assert_eq!(Response::read(&golden_frame(name)).expect(name), response, "{name}");
     }
+}
+
+#[test]
+fn what_a_peer_says_of_a_backlog_is_understood_or_skipped() {
+    for backlog in [BacklogWish::Take, BacklogWish::Hold, BacklogWish::Release] {
+        assert_eq!(plain_serve().with_backlog(backlog).backlog(), backlog);
+    }
+    for value in [vec![], vec![9], vec![1, 1]] {
+        let later = Serve { extensions: Extensions(vec![(1, value.clone())]), ..serve() };
+        assert_eq!(later.backlog(), BacklogWish::Take, "{value:?}");
+    }
+    for count in [0, 12, 100_000] {
+        assert_eq!(served(true).with_waiting(count).waiting(), Some(count));
+    }
+    for value in [vec![], vec![251], vec![1, 1]] {
+        let odd = Served { extensions: Extensions(vec![(1, value.clone())]), ..served(true) };
+        assert_eq!(odd.waiting(), None, "{value:?}");
+    }
+    assert_eq!(served(true).waiting(), None, "a server that does not say");
 }
 
 #[test]

@@ -3,17 +3,17 @@
 //! One task owns everything ([`Run`]); an [`Agent`] is the handle to it.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 
 use link::{Closed, Dialer, FrameRecv, Link, RecvHalf, SendHalf, Tasks, Trust};
 use protocol::code::{CloseCode, StreamCode};
 use protocol::codec::Extensions;
-use protocol::control::Control;
+use protocol::control::{BacklogWish, Control};
 use protocol::field::BodyFraming;
 use protocol::head::{Failure, FailureKind, RequestHead, Sent, Timing};
-use protocol::id::InstanceId;
-use tokio::sync::{mpsc, watch};
+use protocol::id::{DestinationName, InstanceId, Slug};
+use tokio::sync::{Notify, mpsc, watch};
 
 use crate::entropy;
 use crate::event::{AgentEvent, Answered, Arrived, EndReason, LinkState};
@@ -21,7 +21,7 @@ use crate::forward::connect::Connector;
 use crate::forward::event_name::event_name;
 use crate::forward::exchange::Exchange;
 use crate::forward::pool::Pool;
-use crate::settings::{Route, Settings};
+use crate::settings::{Backlog, Route, Settings};
 use crate::tunnel::{self, ConnectError, Happened, Session, Welcomed};
 
 /// Events that may wait for whoever watches. A watcher that stops reading loses events, never slows traffic.
@@ -51,6 +51,8 @@ pub use calls::{ApiError, ApiLines, ApiResponse};
 struct Way {
     route: Route,
     pool: Pool,
+    // What waits is wanted, whatever the route said at first.
+    is_released: AtomicBool,
 }
 
 #[derive(Debug)]
@@ -61,6 +63,7 @@ struct Shared {
     in_flight: AtomicU32,
     in_flight_max: u32,
     link: watch::Sender<Option<Link>>,
+    released: Notify,
 }
 
 /// A running agent. Dropping the last handle aborts it; [`Agent::drain`] ends it kindly.
@@ -83,7 +86,8 @@ impl Agent {
             let connector = Connector::new(route.target.clone(), ca.as_deref());
             let connector =
                 connector.unwrap_or_else(|error| Connector::unusable(route.target.clone(), &error));
-            Way { route: route.clone(), pool: Pool::new(connector, tasks.clone()) }
+            let pool = Pool::new(connector, tasks.clone());
+            Way { route: route.clone(), pool, is_released: AtomicBool::new(false) }
         };
         let shared = Arc::new(Shared {
             events,
@@ -92,6 +96,7 @@ impl Agent {
             in_flight: AtomicU32::new(0),
             in_flight_max: settings.in_flight_max,
             link: watch::Sender::new(None),
+            released: Notify::new(),
         });
         let stop = Tasks::default();
         let run = Run {
@@ -110,6 +115,16 @@ impl Agent {
         self.stop.begin_drain();
         self.stop.finish(DRAIN_DEADLINE + Duration::from_secs(5)).await;
         self.shared.tasks.abort().await;
+    }
+
+    /// Takes what waits for a route that was started with [`Backlog::Hold`], now and after every reconnect. Does nothing
+    /// for any other.
+    pub fn release_backlog(&self, source: &Slug, destination: &DestinationName) {
+        let is_meant = |way: &&Way| way.route.source == *source && way.route.destination == *destination;
+        for way in self.shared.ways.iter().filter(is_meant) {
+            way.is_released.store(true, Ordering::Relaxed);
+        }
+        self.shared.released.notify_one();
     }
 
     /// Round-trip time of the link, while there is one.
@@ -175,6 +190,7 @@ impl Run {
             self.shared.say_link(LinkState::Connecting { attempt: tries + 1 });
             let deadline = if tries < SHORT_DIALS { DIAL_SHORT } else { DIAL_LONG };
             self.attempt += 1;
+            self.note_released();
             let connected = tokio::select! {
                 connected = tunnel::connect(&dialer, &self.settings, self.instance, self.attempt, deadline) => connected,
                 () = self.stop.draining() => return self.end(EndReason::Stopped),
@@ -236,8 +252,32 @@ impl Run {
     fn say_served(&self, served: &protocol::control::Served) {
         let way = (served.id as usize).checked_sub(1).and_then(|at| self.shared.ways.get(at));
         if let Some(way) = way {
-            let (source, result) = (way.route.source.clone(), served.result.clone());
-            self.shared.say(AgentEvent::Served { source, result });
+            self.shared.say(AgentEvent::Served {
+                source: way.route.source.clone(),
+                destination: way.route.destination.clone(),
+                result: served.result.clone(),
+                waiting: served.waiting(),
+            });
+        }
+    }
+
+    /// What was released is not held again by the next session.
+    fn note_released(&mut self) {
+        let ways = self.shared.ways.iter().zip(&mut self.settings.routes);
+        for (_, route) in ways.filter(|(way, _)| way.is_released.load(Ordering::Relaxed)) {
+            route.backlog = Backlog::All;
+        }
+    }
+
+    /// Asks for what was released since the session began.
+    async fn release(&self, session: &mut Session) {
+        let way = |id: u32| &self.shared.ways[id as usize - 1];
+        let is_released = |id: &mut u32| way(*id).is_released.load(Ordering::Relaxed);
+        let released: Vec<u32> = session.held.extract_if(.., is_released).collect();
+        for id in released {
+            let serve = tunnel::serve(id, &way(id).route, BacklogWish::Release);
+            // A session that cannot say it is at its end, and the next one does not hold it.
+            session.tell(&Control::Serve(Box::new(serve))).await;
         }
     }
 
@@ -250,9 +290,11 @@ impl Run {
         // Connections of our own that may have been let in without our hearing of it.
         let mut has_raced = false;
         loop {
+            self.release(&mut session).await;
             if suspect && racing.is_empty() {
                 has_raced = true;
                 self.attempt += 1;
+                self.note_released();
                 let (dialer, settings) = (dialer.clone(), self.settings.clone());
                 let (instance, attempt) = (self.instance, self.attempt);
                 racing.spawn(async move {
@@ -276,6 +318,7 @@ impl Run {
                     }
                     continue;
                 }
+                () = self.shared.released.notified() => continue,
                 () = self.stop.draining() => {
                     self.farewell(session).await;
                     return End::Stopped;

@@ -3,25 +3,38 @@
 //! to stop). How each ends is in [`exit`].
 
 mod ask;
+mod backlog;
+mod cancel;
 mod completions;
 mod context;
+mod deliveries;
+mod destinations;
 mod doctor;
 mod event;
 mod events;
 mod exit;
+mod filter;
+mod following;
 mod forward;
 mod login;
 mod logout;
+mod moments;
+mod names;
+mod pause;
+mod publish;
+mod query;
 mod record;
 mod recorded;
 mod records;
 mod replay;
 mod serve;
 mod signals;
+mod source;
 mod sources;
 mod status;
 mod tail;
 mod up;
+mod wait;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -43,6 +56,8 @@ Examples:
   relay-agent up                            every route of relay-agent.toml
   relay-agent record fixtures --last 20     events as files
   relay-agent replay fixtures --to 3000     and to a local app again, without a server
+  relay-agent replay evt_…                  an event once more, by the server
+  relay-agent wait --event push             until one was delivered; for scripts
   relay-agent doctor                        what stands between you and the server
 
 Exit codes:
@@ -121,11 +136,20 @@ enum Verb {
     Forward(forward::Args),
     Up(up::Args),
     Sources(sources::Args),
+    Source(source::Args),
+    Destinations(destinations::Args),
+    Pause(pause::Args),
+    Resume(pause::ResumeArgs),
     Events(events::Args),
     Event(event::Args),
     Tail(tail::Args),
+    Wait(wait::Args),
     Record(record::Args),
-    Replay(replay::Args),
+    Replay(Box<replay::Args>),
+    Publish(publish::Args),
+    Deliveries(deliveries::Args),
+    Cancel(cancel::Args),
+    Backlog(backlog::Args),
     Status(status::Args),
     Doctor(doctor::Args),
     Completions(completions::Args),
@@ -194,11 +218,20 @@ pub(crate) async fn run(cli: Cli) -> Exit {
         Verb::Forward(args) => forward::run(&context, args).await,
         Verb::Up(args) => up::run(&context, args).await,
         Verb::Sources(args) => sources::run(&context, args).await,
+        Verb::Source(args) => source::run(&context, args).await,
+        Verb::Destinations(args) => destinations::run(&context, args).await,
+        Verb::Pause(args) => pause::run(&context, args).await,
+        Verb::Resume(args) => pause::resume(&context, args).await,
         Verb::Events(args) => events::run(&context, args).await,
         Verb::Event(args) => event::run(&context, args).await,
         Verb::Tail(args) => tail::run(&context, args).await,
+        Verb::Wait(args) => wait::run(&context, args).await,
         Verb::Record(args) => record::run(&context, args).await,
-        Verb::Replay(args) => replay::run(&context, args).await,
+        Verb::Replay(args) => replay::run(&context, *args).await,
+        Verb::Publish(args) => publish::run(&context, args).await,
+        Verb::Deliveries(args) => deliveries::run(&context, args).await,
+        Verb::Cancel(args) => cancel::run(&context, args).await,
+        Verb::Backlog(args) => backlog::run(&context, args).await,
         Verb::Status(args) => status::run(&context, args).await,
         Verb::Doctor(args) => doctor::run(&context, args).await,
         Verb::Completions(args) => completions::run(&context, args),

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use protocol::control::ServeError;
-use protocol::id::{EventId, SessionId, Slug};
+use protocol::id::{DestinationName, EventId, SessionId, Slug};
 
 /// State of the link to the server. Always said, never implied by silence.
 #[derive(Debug, Clone, PartialEq)]
@@ -94,12 +94,16 @@ pub struct Answered {
 pub enum AgentEvent {
     /// The link changed state.
     Link(LinkState),
-    /// A route is served at this URL, or is not.
+    /// A route is served at this URL, or is not. Said again after each reconnect.
     Served {
         /// The source.
         source: Slug,
+        /// The destination within it.
+        destination: DestinationName,
         /// Public URL, or why not.
         result: Result<String, ServeError>,
+        /// How many deliveries waited for it at that moment, counted up to 100,000. `None`: the server does not say.
+        waiting: Option<u64>,
     },
     /// A request arrived.
     Arrived(Arrived),

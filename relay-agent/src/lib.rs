@@ -39,5 +39,5 @@ pub use agent::{Agent, ApiError, ApiLines, ApiResponse};
 pub use event::{AgentEvent, Answered, Arrived, EndReason, LinkState};
 pub use forward::local::{LocalAnswer, LocalFailure, LocalFailureKind, LocalRequest, LocalSender};
 pub use link::Pin;
-pub use settings::{HostField, Route, Server, Settings, Token};
+pub use settings::{Backlog, HostField, Route, Server, Settings, Token};
 pub use target::{Target, TargetError};

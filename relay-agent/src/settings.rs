@@ -60,6 +60,17 @@ pub enum HostField {
     Fixed(String),
 }
 
+/// What to do with deliveries that wait for a route when the agent comes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Backlog {
+    /// Take them, oldest first.
+    #[default]
+    All,
+    /// Leave them waiting until [`crate::Agent::release_backlog`]. Live events pass meanwhile; what is stored meanwhile
+    /// waits with the rest.
+    Hold,
+}
+
 /// One source and where its events go on this machine.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Route {
@@ -79,6 +90,8 @@ pub struct Route {
     pub upgrade: bool,
     /// How long the app may take until its response head. Default 60 s.
     pub answer_timeout: Duration,
+    /// See [`Backlog`].
+    pub backlog: Backlog,
 }
 
 /// Default of [`Route::answer_timeout`].
@@ -97,6 +110,7 @@ impl Route {
             sharing: Sharing::default(),
             upgrade: false,
             answer_timeout: ANSWER_TIMEOUT,
+            backlog: Backlog::default(),
         }
     }
 }

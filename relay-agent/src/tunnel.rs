@@ -8,14 +8,14 @@ use std::time::Duration;
 
 use link::{Closed, DialError, Dialer, FrameRecv, Link, RecvHalf, SendHalf};
 use protocol::control::{
-    Control, Features, Greeting, Refusal, RefusalCode, Serve, Served, TokenText, Welcome,
+    BacklogWish, Control, Features, Greeting, Refusal, RefusalCode, Serve, Served, TokenText, Welcome,
 };
 use protocol::handshake::{AgentHandshake, Answer, VERSION_MAX, VERSION_MIN};
 use protocol::id::InstanceId;
 use tokio::time::{Instant, Sleep, sleep_until};
 
 use crate::clock;
-use crate::settings::Settings;
+use crate::settings::{Backlog, Route, Settings};
 
 /// Program and version, as said to the server.
 const PROGRAM: &str = concat!("relay-agent ", env!("CARGO_PKG_VERSION"));
@@ -59,13 +59,21 @@ pub(crate) struct Welcomed {
     pub(crate) welcome: Welcome,
     /// Server's wall clock less ours.
     pub(crate) clock_skew_ms: i64,
+    /// Numbers of the serves whose backlog is held.
+    held: Vec<u32>,
     say: SendHalf,
     hear: FrameRecv,
 }
 
-fn greeting(settings: &Settings, instance: InstanceId, attempt: u64) -> Greeting {
-    let serve = |(id, route): (usize, &crate::settings::Route)| Serve {
-        id: u32::try_from(id + 1).unwrap_or(u32::MAX),
+/// The routes with the numbers they are served by.
+fn numbered(routes: &[Route]) -> impl Iterator<Item = (u32, &Route)> {
+    (1..).zip(routes)
+}
+
+/// The wish to be served a route.
+pub(crate) fn serve(id: u32, route: &Route, backlog: BacklogWish) -> Serve {
+    let serve = Serve {
+        id,
         slug: route.source.clone(),
         destination: route.destination.clone(),
         create: route.create,
@@ -73,6 +81,10 @@ fn greeting(settings: &Settings, instance: InstanceId, attempt: u64) -> Greeting
         upgrade: route.upgrade,
         extensions: Default::default(),
     };
+    serve.with_backlog(backlog)
+}
+
+fn greeting(settings: &Settings, instance: InstanceId, attempt: u64) -> Greeting {
     Greeting {
         version_min: VERSION_MIN,
         version_max: VERSION_MAX,
@@ -83,8 +95,15 @@ fn greeting(settings: &Settings, instance: InstanceId, attempt: u64) -> Greeting
         token: TokenText(settings.server.token.reveal().to_owned()),
         program: PROGRAM.to_owned(),
         host: settings.host_name.clone(),
-        serves: settings.routes.iter().enumerate().map(serve).collect(),
+        serves: numbered(&settings.routes).map(|(id, route)| serve(id, route, wish(route))).collect(),
         extensions: Default::default(),
+    }
+}
+
+fn wish(route: &Route) -> BacklogWish {
+    match route.backlog {
+        Backlog::All => BacklogWish::Take,
+        Backlog::Hold => BacklogWish::Hold,
     }
 }
 
@@ -126,7 +145,9 @@ pub(crate) async fn connect(
     };
     match tokio::time::timeout(WELCOME_DEADLINE, greeted).await {
         Ok(Ok((welcome, clock_skew_ms, say, hear))) => {
-            Ok(Welcomed { link, welcome, clock_skew_ms, say, hear })
+            let is_held = |(_, route): &(u32, &Route)| route.backlog == Backlog::Hold;
+            let held = numbered(&settings.routes).filter(is_held).map(|(id, _)| id).collect();
+            Ok(Welcomed { link, welcome, clock_skew_ms, held, say, hear })
         }
         Ok(Err(error)) => Err(error),
         Err(_) => Err(broke(&"no answer to the greeting in time")),
@@ -170,6 +191,8 @@ struct Unanswered {
 #[derive(Debug)]
 pub(crate) struct Session {
     pub(crate) link: Link,
+    /// Numbers of the serves whose backlog is still held.
+    pub(crate) held: Vec<u32>,
     say: SendHalf,
     hear: FrameRecv,
     nonce: u64,
@@ -187,6 +210,7 @@ impl Session {
         let now = Instant::now();
         Self {
             link: welcomed.link,
+            held: welcomed.held,
             say: welcomed.say,
             hear: welcomed.hear,
             nonce: 0,

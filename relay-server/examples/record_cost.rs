@@ -109,7 +109,12 @@ fn event(
         answer: RecordedAnswer {
             status: 200,
             headers: answer,
-            body: Captured { bytes: Bytes::from_static(b"ok"), total_bytes: 2, complete: true, is_in_file: false },
+            body: Captured {
+                bytes: Bytes::from_static(b"ok"),
+                total_bytes: 2,
+                complete: true,
+                is_in_file: false,
+            },
         },
         times: Times { head_us: 1_200, total_us: 1_300, connect_us: 80, app_us: 700 },
     }))

@@ -6,11 +6,12 @@
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, RwLock};
 
+use protocol::id::DestinationName;
 use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::TryRecvError;
 
 use crate::model::{EventRecord, SourceId};
-use crate::store::EventSummary;
+use crate::store::{EventSummary, Settlement};
 
 /// Events a slow watcher may be behind before it misses some.
 const BACKLOG: usize = 1_024;
@@ -44,8 +45,21 @@ struct Watcher {
 pub enum Seen {
     /// An event.
     Event(Arc<EventSummary>),
+    /// An attempt of a stored delivery was settled.
+    Settled(Arc<Settled>),
     /// So many events came too fast to be shown.
     Gap(u64),
+}
+
+/// What became of an attempt.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Settled {
+    /// The event's source.
+    pub source: SourceId,
+    /// Name of the destination.
+    pub destination: DestinationName,
+    /// What was settled.
+    pub settlement: Settlement,
 }
 
 /// One watcher's view. Ends when dropped.
@@ -62,15 +76,43 @@ impl Activity {
     /// # Panics
     /// When a watcher's wish panicked before.
     pub fn publish(&self, record: &EventRecord) {
-        if self.inner.count.load(Ordering::Relaxed) == 0 {
-            return;
+        self.tell(self.prepare(record));
+    }
+
+    /// What is to be told of an event once it is accepted; `None` while nobody watches.
+    #[must_use]
+    pub fn prepare(&self, record: &EventRecord) -> Option<Arc<EventSummary>> {
+        self.is_watched().then(|| Arc::new(EventSummary::from(record)))
+    }
+
+    /// Tells of an event.
+    ///
+    /// # Panics
+    /// When a watcher's wish panicked before.
+    pub fn tell(&self, event: Option<Arc<EventSummary>>) {
+        let Some(event) = event else { return };
+        self.offer(event.source, &Seen::Event(event));
+    }
+
+    /// Tells of a settled attempt.
+    ///
+    /// # Panics
+    /// When a watcher's wish panicked before.
+    pub fn tell_settled(&self, settled: impl FnOnce() -> Option<Settled>) {
+        if self.is_watched()
+            && let Some(settled) = settled()
+        {
+            self.offer(settled.source, &Seen::Settled(Arc::new(settled)));
         }
+    }
+
+    fn is_watched(&self) -> bool {
+        self.inner.count.load(Ordering::Relaxed) > 0
+    }
+
+    fn offer(&self, source: SourceId, seen: &Seen) {
         let watchers = self.inner.watchers.read().expect("no wish panics");
-        let mut summary = None;
-        for watcher in watchers.iter().filter(|watcher| (watcher.wants)(record.source)) {
-            let summary = summary.get_or_insert_with(|| Arc::new(EventSummary::from(record)));
-            watcher.offer(summary);
-        }
+        watchers.iter().filter(|watcher| (watcher.wants)(source)).for_each(|watcher| watcher.offer(seen));
     }
 
     /// Watches events of the sources `wants` says yes to, from now on. `None` when 256 watch already.
@@ -93,11 +135,11 @@ impl Activity {
 }
 
 impl Watcher {
-    fn offer(&self, event: &Arc<EventSummary>) {
+    fn offer(&self, seen: &Seen) {
         // A gap is told where it is: before the first event after it.
         let missed = self.missed.swap(0, Ordering::Relaxed);
         let gap_is_told = missed == 0 || self.queue.try_send(Seen::Gap(missed)).is_ok();
-        let is_told = gap_is_told && self.queue.try_send(Seen::Event(Arc::clone(event))).is_ok();
+        let is_told = gap_is_told && self.queue.try_send(seen.clone()).is_ok();
         let untold = if gap_is_told { 0 } else { missed } + u64::from(!is_told);
         if untold > 0 {
             self.missed.fetch_add(untold, Ordering::Relaxed);

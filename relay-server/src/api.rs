@@ -4,13 +4,25 @@
 //! decided in `identity`, what a request may look like in `input`; each noun has a file, each route a line below.
 
 mod agents;
+mod backlog;
+mod body;
+mod bulk;
+mod deliveries;
+mod destinations;
+mod edit;
+mod entrusted;
 mod error;
 mod events;
 mod health;
 mod hosts;
 mod identity;
 mod input;
+mod ledger;
 mod moment;
+mod openapi;
+mod publish;
+mod replay;
+mod rules;
 mod sources;
 mod stream;
 mod tokens;
@@ -24,21 +36,28 @@ use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::middleware::map_response;
 use axum::response::Response;
-use axum::routing::{delete, get};
+use axum::routing::{MethodRouter, delete, get, post};
 use http::header::{CACHE_CONTROL, HeaderValue, X_CONTENT_TYPE_OPTIONS};
 use protocol::id::Slug;
+use tokio::sync::Mutex;
 
 pub use self::agents::AgentView;
 pub use self::hosts::on_admin_listener;
 pub use self::identity::Identity;
 use crate::activity::Activity;
 use crate::clock::Clock;
+use crate::delivery::url::UrlSender;
+use crate::jq::Jq;
 use crate::metrics::Metrics;
 use crate::model::{ProjectId, TokenId};
+use crate::signing::SigningKey;
 use crate::store::Store;
 
-/// Largest request body. Rules and tokens are small; this is what a mistake may cost.
+/// Largest request body where a route says nothing else. Rules and tokens are small; this is what a mistake may cost.
 const BODY_BYTES_MAX: usize = 1024 * 1024;
+
+/// Largest request body any route takes.
+pub const CALL_BYTES_MAX: usize = replay::WISH_BYTES_MAX;
 
 /// What the routes need of the house.
 #[derive(Clone)]
@@ -51,6 +70,14 @@ pub struct ApiState {
     pub activity: Activity,
     /// Wall clock.
     pub clock: Clock,
+    /// Compiles expressions of destinations.
+    pub jq: Jq,
+    /// Knows to which URLs nothing would ever be sent.
+    pub urls: UrlSender,
+    /// Makes the secrets of destinations.
+    pub signing: SigningKey,
+    /// Held while rules are read, checked against each other and written back.
+    pub changing: Arc<Mutex<()>>,
     /// Agents connected for a project.
     pub agents: Arc<dyn Fn(ProjectId) -> Vec<AgentView> + Send + Sync>,
     /// Ends the sessions of a token just revoked.
@@ -61,24 +88,54 @@ pub struct ApiState {
     pub ready: Arc<dyn Fn() -> bool + Send + Sync>,
 }
 
+/// Every route below `/api/v1`. Also tells the tests what the document has to speak of.
+#[rustfmt::skip]
+fn v1() -> Vec<(&'static str, MethodRouter<ApiState>)> {
+    let up_to = DefaultBodyLimit::max;
+    vec![
+        ("/openapi.json", get(openapi::show)),
+        ("/whoami", get(tokens::whoami)),
+        ("/sources", get(sources::list).post(sources::create)),
+        ("/sources/{slug}", get(sources::show).patch(sources::change).delete(sources::delete)),
+        ("/sources/{slug}/publish", post(publish::publish).layer(up_to(publish::CALL_BYTES_MAX))),
+        ("/sources/{slug}/ledger", get(ledger::show)),
+        ("/sources/{slug}/destinations", get(destinations::list).post(destinations::create)),
+        ("/sources/{slug}/destinations/{name}",
+            get(destinations::show).patch(destinations::change).delete(destinations::delete)),
+        ("/sources/{slug}/destinations/{name}/backlog", get(backlog::show).post(backlog::change)),
+        ("/sources/{slug}/destinations/{name}/secret", get(destinations::secret)),
+        ("/tokens", get(tokens::list).post(tokens::create)),
+        ("/tokens/{id}", delete(tokens::revoke)),
+        ("/events", get(events::list)),
+        ("/events/stream", get(stream::follow)),
+        ("/events/{id}", get(events::show)),
+        ("/events/{id}/body", get(events::body)),
+        ("/events/{id}/replay", post(replay::event).layer(up_to(replay::WISH_BYTES_MAX))),
+        ("/deliveries", get(deliveries::list)),
+        ("/deliveries/{id}", get(deliveries::show)),
+        ("/deliveries/{id}/cancel", post(deliveries::cancel)),
+        ("/deliveries/{id}/replay", post(replay::delivery)),
+        ("/replay", post(bulk::replay)),
+        ("/agents", get(agents::list)),
+    ]
+}
+
+/// Every other route.
+fn beside() -> Vec<(&'static str, MethodRouter<ApiState>)> {
+    vec![
+        ("/healthz", get(health::alive)),
+        ("/readyz", get(health::ready)),
+        ("/metrics", get(health::metrics)),
+    ]
+}
+
 /// Every route there is.
 pub fn router(state: ApiState) -> Router {
-    let v1 = Router::new()
-        .route("/whoami", get(tokens::whoami))
-        .route("/sources", get(sources::list).post(sources::create))
-        .route("/sources/{slug}", get(sources::show).patch(sources::change).delete(sources::delete))
-        .route("/tokens", get(tokens::list).post(tokens::create))
-        .route("/tokens/{id}", delete(tokens::revoke))
-        .route("/events", get(events::list))
-        .route("/events/stream", get(stream::follow))
-        .route("/events/{id}", get(events::show))
-        .route("/events/{id}/body", get(events::body))
-        .route("/agents", get(agents::list));
-    Router::new()
-        .route("/healthz", get(health::alive))
-        .route("/readyz", get(health::ready))
-        .route("/metrics", get(health::metrics))
-        .nest("/api/v1", v1)
+    let routed = |routes: Vec<_>| {
+        routes.into_iter().fold(Router::new(), |router, (path, handlers)| router.route(path, handlers))
+    };
+    routed(beside())
+        .nest("/api/v1", routed(v1()))
         .fallback(error::no_such_route)
         .method_not_allowed_fallback(error::no_such_method)
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))

@@ -157,6 +157,12 @@ impl Default for Metrics {
             "Events the store's queue had no room for",
             this.events_unrecorded.clone(),
         );
+        let accepted = this.events_accepted.clone();
+        registry.register("events_accepted", "Events on disk before their sender was told", accepted);
+        let duplicate = this.events_duplicate.clone();
+        registry.register("events_duplicate", "Events that were copies of one taken before", duplicate);
+        registry.register("attempts", "Attempts of stored deliveries by outcome", by_outcome);
+        registry.register("deliveries_ended", "Stored deliveries by how they ended", by_state);
         registry.register(
             "events_lost",
             "Events handed to the store and not written, because the disk was full or failed",

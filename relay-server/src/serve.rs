@@ -33,7 +33,7 @@ use crate::ingress::tls;
 use crate::jq::{Jq, JqSettings};
 use crate::metrics::Metrics;
 use crate::signing::SigningKey;
-use crate::store::{Cursor, OpenError, Retention, Store};
+use crate::store::{Cursor, OpenError, Retention, Store, StoreError};
 use crate::tunnel::calls::Calls;
 use crate::tunnel::listener::Tunnel;
 use crate::tunnel::registry::Registry;
@@ -64,6 +64,9 @@ pub enum StartError {
     /// The store.
     #[error(transparent)]
     Store(#[from] OpenError),
+    /// What was stored could not be taken over.
+    #[error("what waits to be delivered could not be looked up: {0}")]
+    Backlog(#[from] StoreError),
     /// A port.
     #[error("cannot listen on {addr} ({what}): {source}")]
     Listen {
@@ -272,11 +275,21 @@ impl Server {
         let base = addresses.public_url.clone();
         let public_url: Arc<dyn Fn(&Slug) -> String + Send + Sync> =
             Arc::new(move |slug| format!("{base}/h/{slug}"));
+        let signing = SigningKey::load_or_keep(&config.data.join("signing-secret"), entropy::random());
+        let signing = signing.map_err(failed("the secret of signatures"))?;
+        let program = config.jq.program.clone().map_or_else(std::env::current_exe, Ok);
+        let program = program.map_err(failed("the path of this program"))?;
+        let jq = Jq::new(JqSettings::new(program));
+        let urls = UrlSender::new(config.urls.clone(), house.clone()).map_err(failed("sending to URLs"))?;
         let api_state = ApiState {
             store: store.clone(),
             metrics: Arc::clone(&metrics),
             activity: activity.clone(),
             clock: clock.clone(),
+            jq: jq.clone(),
+            urls: urls.clone(),
+            signing: signing.clone(),
+            changing: Arc::default(),
             agents: {
                 let registry = registry.clone();
                 Arc::new(move |project| registry.sessions(project).iter().map(agent_view).collect())
@@ -293,16 +306,14 @@ impl Server {
         };
         let router = api::router(api_state);
 
-        let signing = SigningKey::load_or_keep(&config.data.join("signing-secret"), entropy::random());
-        let program = config.jq.program.clone().map_or_else(std::env::current_exe, Ok);
-        let program = program.map_err(failed("the path of this program"))?;
         let dispatcher = Dispatcher::new(Parts {
             store: store.clone(),
             registry: registry.clone(),
-            urls: UrlSender::new(config.urls.clone(), house.clone()).map_err(failed("sending to URLs"))?,
-            jq: Jq::new(JqSettings::new(program)),
-            signing: signing.map_err(failed("the secret of signatures"))?,
+            urls,
+            jq,
+            signing,
             metrics: Arc::clone(&metrics),
+            activity: activity.clone(),
             clock: clock.clone(),
             tasks: public.clone(),
         });
@@ -330,7 +341,11 @@ impl Server {
             store: store.clone(),
             live: Live {
                 registry: registry.clone(),
-                intake: Intake { store: store.clone(), recorder: Arc::clone(&recorder) },
+                intake: Intake {
+                    store: store.clone(),
+                    recorder: Arc::clone(&recorder),
+                    tasks: public.clone(),
+                },
                 recorder,
                 dispatcher: dispatcher.clone(),
                 under_way: UnderWay::default(),
@@ -342,6 +357,7 @@ impl Server {
             connections_per_ip_max: config.limits.connections_per_ip_max,
             tasks: public.clone(),
         });
+        dispatcher.take_over().await?;
         house.spawn(tunnel.run(Arc::clone(&listener)));
         house.spawn(admin::run(
             admin_listener,
@@ -350,7 +366,7 @@ impl Server {
         ));
         house.spawn(watch_revocations(store.clone(), registry.clone(), clock, house.clone()));
         house.spawn(prune_for_ever(store.clone(), config.retention.policy(), house.clone()));
-        public.spawn(dispatcher.run());
+        house.spawn(dispatcher.run());
         public.spawn(ingress.run(public_listener, tls));
         is_ready.store(true, Ordering::Relaxed);
         let drain = Duration::from_millis(config.limits.drain_ms);

@@ -16,6 +16,8 @@ mod error;
 mod events;
 mod files;
 mod job;
+mod ledger;
+mod listing;
 mod open;
 mod projects;
 mod queue;
@@ -42,22 +44,22 @@ use rusqlite::Connection;
 pub use self::accept::{Acceptance, Accepted, DedupeKey, NewDelivery, Start};
 pub use self::arrivals::Arrivals;
 pub use self::audit::{Audit, Orphan, SourceAudit};
-pub use self::backup::{CopyError, Copied, Manner, Progress, copy_store};
+pub use self::backup::{Copied, CopyError, Manner, Progress, copy_store};
 pub use self::cache::Owner;
-pub use self::deliveries::{
-    Advanced, Attempt, DeliveryFilter, Lane, Leased, Next, Settlement, Want,
-};
+pub use self::deliveries::{Advanced, Attempt, CANCEL_STEP, Lane, Leased, Next, Settlement, Want};
 pub use self::destinations::DestinationChange;
 pub use self::error::{Health, OpenError, RecordFull, SourceError, StoreError};
 pub use self::events::{EVENTS_MAX, EventDetail, EventFilter, EventPage, EventSummary, Only, OutcomeKind};
 pub use self::files::{BodyFiles, INLINE_BYTES_MAX, PartialBody};
+pub use self::ledger::Ledger;
+pub use self::listing::{DELIVERIES_MAX, DeliveryFilter, DeliveryPage};
 pub use self::projects::DEFAULT_PROJECT;
 pub use self::replay::{REPLAY_STEP, Replayed};
 pub use self::retention::{Cursor, Pruned, Retention};
 pub use self::tokens::NewToken;
 
 use self::cache::Change;
-use self::job::Kind;
+use self::job::{Job, Kind};
 use self::reader::Readers;
 use self::reserve::Reserve;
 use self::writer::{Shared, Writer};
@@ -233,15 +235,21 @@ impl Store {
         T: Send + 'static,
         F: FnOnce(&Connection, &mut Vec<Change>) -> rusqlite::Result<T> + Send + 'static,
     {
-        self.write_as(Kind::Change, work).await
+        let (job, answer) = job::job(work);
+        self.wait_for(job, answer).await
     }
 
-    async fn write_as<T, F>(&self, kind: Kind, work: F) -> Result<T, StoreError>
+    /// The same for work that can be done again.
+    async fn write_repeatable<T, F>(&self, kind: Kind, work: F) -> Result<T, StoreError>
     where
         T: Send + 'static,
-        F: FnOnce(&Connection, &mut Vec<Change>) -> rusqlite::Result<T> + Send + 'static,
+        F: FnMut(&Connection, &mut Vec<Change>) -> rusqlite::Result<T> + Send + 'static,
     {
-        let (job, answer) = job::job(kind, work);
+        let (job, answer) = job::repeatable(kind, work);
+        self.wait_for(job, answer).await
+    }
+
+    async fn wait_for<T>(&self, job: Box<dyn Job>, answer: job::Answer<T>) -> Result<T, StoreError> {
         let queued = self.shared().queue.put_job(job);
         let answered = match queued {
             Ok(()) => answer.await.unwrap_or(Err(StoreError::Closed)),

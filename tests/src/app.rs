@@ -164,9 +164,10 @@ impl Drop for App {
     }
 }
 
-struct Wire {
-    stream: TcpStream,
-    inbox: Vec<u8>,
+/// A connection, read in parts.
+pub(crate) struct Wire {
+    pub(crate) stream: TcpStream,
+    pub(crate) inbox: Vec<u8>,
 }
 
 impl Wire {
@@ -174,7 +175,8 @@ impl Wire {
         self.stream.read_buf(&mut self.inbox).await
     }
 
-    async fn until(&mut self, end: &[u8]) -> io::Result<Option<Vec<u8>>> {
+    /// Everything before `end`, which is taken, too; `None` at the end of the stream.
+    pub(crate) async fn until(&mut self, end: &[u8]) -> io::Result<Option<Vec<u8>>> {
         loop {
             if let Some(at) = self.inbox.windows(end.len()).position(|w| w == end) {
                 let rest = self.inbox.split_off(at + end.len());
@@ -189,7 +191,7 @@ impl Wire {
     }
 
     /// Takes `bytes`, or what there is before the end.
-    async fn take(&mut self, bytes: usize, into: &mut Vec<u8>) -> io::Result<bool> {
+    pub(crate) async fn take(&mut self, bytes: usize, into: &mut Vec<u8>) -> io::Result<bool> {
         let mut left = bytes;
         loop {
             let taken = left.min(self.inbox.len());
@@ -263,7 +265,8 @@ async fn serve(stream: TcpStream, shared: &Shared) -> io::Result<()> {
     Ok(())
 }
 
-fn parse(head: &[u8]) -> Recorded {
+/// The head of a request.
+pub(crate) fn parse(head: &[u8]) -> Recorded {
     let mut lines = head.split(|b| *b == b'\n').map(|l| l.strip_suffix(b"\r").unwrap_or(l));
     let line = lines.next().unwrap_or_default().to_vec();
     let field = |l: &[u8]| {
@@ -274,7 +277,8 @@ fn parse(head: &[u8]) -> Recorded {
     Recorded { line, fields, body: Vec::new(), trailers: Vec::new(), is_whole: false }
 }
 
-async fn read_body(wire: &mut Wire, request: &mut Recorded) -> io::Result<bool> {
+/// Reads the body; says whether it came to its end.
+pub(crate) async fn read_body(wire: &mut Wire, request: &mut Recorded) -> io::Result<bool> {
     if let Some(length) = request.values("content-length").first() {
         let length = length.parse().map_err(io::Error::other)?;
         return wire.take(length, &mut request.body).await;

@@ -18,6 +18,8 @@ use std::sync::OnceLock;
 
 use tempfile::{NamedTempFile, TempDir};
 
+use crate::dice::Dice;
+
 /// The library's source, part of this program: what is compiled is what it was built with.
 const SOURCE: &str = include_str!("../faults/disk.c");
 
@@ -284,7 +286,7 @@ impl Disk {
     pub fn power_cut(&mut self, unsynced: Unsynced) {
         assert!(self.field(Field::Flags) & FLAG_POWER != 0, "only `Disk::power` knows what was synced");
         if let Unsynced::Torn(seed) = unsynced {
-            self.tear(&mut Dice(seed));
+            self.tear(&mut Dice::new(seed));
         }
         if let Ok(live) = fs::metadata(&self.dir) {
             fs::set_permissions(self.held("tree"), live.permissions()).expect("rights are set");
@@ -421,27 +423,13 @@ fn remove(path: &Path) {
     }
 }
 
-/// SplitMix64: the same seed, the same cut.
-struct Dice(u64);
-
-impl Dice {
-    fn coin(&mut self) -> bool {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (mixed ^ (mixed >> 31)) & 1 == 1
-    }
-}
-
 /// The compiled library, made once for each content and kept under the build's own `tmp`.
 fn library() -> &'static Path {
     static LIBRARY: OnceLock<PathBuf> = OnceLock::new();
     LIBRARY.get_or_init(|| {
         let mut hasher = DefaultHasher::new();
         SOURCE.hash(&mut hasher);
-        // target/debug/deps/suite-…: three up is target.
-        let program = std::env::current_exe().expect("a program");
-        let cache = program.ancestors().nth(3).expect("a build folder").join("tmp");
+        let cache = crate::program::cache();
         let path = cache.join(format!("disk-{:016x}.so", hasher.finish()));
         if !path.is_file() {
             fs::create_dir_all(&cache).expect("a cache folder");

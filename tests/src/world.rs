@@ -7,8 +7,9 @@ use std::time::Duration;
 use protocol::id::AgentId;
 use relay_agent::{Agent, AgentEvent, LinkState, Route, Settings, Token};
 use relay_server::clock::Clock;
-use relay_server::model::{ProjectId, Scope, SourceRules};
+use relay_server::model::{DestinationRules, ProjectId, Scope, SourceRules};
 use relay_server::serve::Addresses;
+use relay_server::store::{Audit, DestinationChange};
 use relay_server::{Config, Server};
 use tempfile::TempDir;
 use tokio::sync::mpsc;
@@ -99,6 +100,67 @@ impl World {
         made.expect("the source is made");
     }
 
+    /// Gives a destination of a source other rules; makes it if there is none of that name.
+    pub async fn destination(&self, source: &str, name: &str, change: impl FnOnce(&mut DestinationRules)) {
+        let store = self.server().store();
+        let source = store.source(source).expect("the source");
+        let found = source.destinations.iter().find(|destination| destination.name.as_str() == name);
+        let mut rules = found.map_or_else(DestinationRules::default, |found| (*found.rules).clone());
+        change(&mut rules);
+        match found {
+            Some(found) => {
+                let change = DestinationChange { rules: Some(rules), ..DestinationChange::default() };
+                store.update_destination(source.id, found.id, change).await.expect("changed");
+            }
+            None => {
+                let name = name.parse().expect("a name");
+                store.create_destination(source.id, name, Default::default(), rules).await.expect("made");
+            }
+        }
+    }
+
+    /// Ends the server kindly and starts it again on the same data, with a changed configuration.
+    #[must_use]
+    pub async fn restart(mut self, change: impl FnOnce(&mut Config)) -> Self {
+        assert!(self.server.take().expect("the server runs").drain().await, "everything ended in time");
+        let mut config = config(self.dir.path());
+        change(&mut config);
+        let server = Server::start(config, Clock::system()).await.expect("the server starts");
+        self.addresses = server.addresses().clone();
+        self.server = Some(server);
+        self
+    }
+
+    /// Stops the server where it stands and starts it again on the same data.
+    #[must_use]
+    pub async fn crash(mut self) -> Self {
+        self.server.take().expect("the server runs").abort().await;
+        let server =
+            Server::start(config(self.dir.path()), Clock::system()).await.expect("the server starts");
+        self.addresses = server.addresses().clone();
+        self.server = Some(server);
+        self
+    }
+
+    /// Waits (bounded) until so many events are on disk.
+    pub async fn recorded(&self, count: u64) {
+        let store = self.server().store();
+        let waited = tokio::time::timeout(PATIENCE, async {
+            while store.record_counts().written < count {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        });
+        waited.await.expect("the events are recorded");
+    }
+
+    /// An agent that serves a destination of source `name` from `target`, live.
+    pub async fn agent_at(&mut self, name: &str, destination: &str, target: SocketAddr) -> AgentInWorld {
+        let mut route = route(name, target);
+        route.destination = destination.parse().expect("a name");
+        let settings = self.settings().await.with_route(route);
+        AgentInWorld::live(settings).await
+    }
+
     /// A token of this scope, as text.
     pub async fn token(&self, scope: Scope) -> String {
         let made = self.server().store().create_token(self.project, scope, "test", None).await;
@@ -150,6 +212,8 @@ impl World {
         let (recorded, lost) = (metrics.events_recorded.get(), metrics.events_unrecorded.get());
         let in_flight = metrics.in_flight.get();
         assert_eq!((lost, in_flight), (0, 0), "{recorded} events recorded, none lost, none under way");
+        let audit = Audit::of_data_dir(self.dir.path(), true).expect("the store can be read");
+        assert!(audit.is_balanced(), "everything accepted is accounted for: {audit:#?}");
     }
 }
 

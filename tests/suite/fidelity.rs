@@ -359,8 +359,14 @@ async fn an_app_that_was_asked_in_full_may_finish_when_its_sender_leaves() {
     let project = world.project();
     let outcome = async {
         loop {
-            let filter = relay_server::store::EventFilter { project, sources: None, before: None, limit: 10 };
-            if let [event] = &world.server().store().events(filter).await.expect("events")[..] {
+            let filter = relay_server::store::EventFilter {
+                project,
+                sources: None,
+                before: None,
+                limit: 10,
+                only: Default::default(),
+            };
+            if let [event] = &world.server().store().events(filter).await.expect("events").events[..] {
                 return (event.status, event.outcome);
             }
             tokio::time::sleep(Duration::from_millis(20)).await;

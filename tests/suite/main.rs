@@ -7,6 +7,8 @@
 
 #[cfg(target_os = "linux")]
 mod disk;
+#[cfg(target_os = "linux")]
+mod faults;
 mod fidelity;
 mod fixtures;
 mod hostile;

@@ -9,20 +9,11 @@ use std::time::{Duration, Instant};
 
 use relay_tests::app::{Behaviour, ok};
 use relay_tests::client::{Sender, post};
+pub(crate) use relay_tests::program::program;
 use relay_tests::{Answer, App};
 use tempfile::TempDir;
 
 const PATIENCE: Duration = Duration::from_secs(20);
-
-/// A program beside the test binary: built by the same `cargo test --workspace`.
-pub(crate) fn program(name: &str) -> Command {
-    let mut folder = std::env::current_exe().expect("a test binary");
-    folder.pop();
-    folder.pop();
-    let path: PathBuf = folder.join(name);
-    assert!(path.is_file(), "{} is missing: run `cargo build -p {name}` first", path.display());
-    Command::new(path)
-}
 
 /// A process that is killed when dropped, with its stdout as lines.
 pub(crate) struct Process {

@@ -142,6 +142,17 @@ impl Asker {
         serde_json::from_slice(&answer).map_err(|_| AskError::Unreadable(path.to_owned()))
     }
 
+    /// The answer to `PATCH` of some JSON, as JSON.
+    pub(crate) async fn patch(&mut self, path: &str, body: &Value) -> Result<Value, AskError> {
+        let answer = self.call("PATCH", path, Some(body.to_string().into_bytes())).await?;
+        serde_json::from_slice(&answer).map_err(|_| AskError::Unreadable(path.to_owned()))
+    }
+
+    /// `DELETE`, whose answer says nothing.
+    pub(crate) async fn delete(&mut self, path: &str) -> Result<(), AskError> {
+        self.call("DELETE", path, None).await.map(drop)
+    }
+
     async fn call(&mut self, method: &str, path: &str, body: Option<Vec<u8>>) -> Result<Bytes, AskError> {
         let agent = &self.agent;
         let response = until_ended(&mut self.events, agent.api(method, path, body)).await?;
@@ -201,7 +212,8 @@ async fn until_ended<T>(
     }
 }
 
-fn refusal(status: u16, body: Option<&Value>) -> AskError {
+/// A refusal as an error, in the server's words.
+pub(super) fn refusal(status: u16, body: Option<&Value>) -> AskError {
     let error = body.and_then(|body| body.get("error"));
     let word = |key: &str| error.and_then(|error| error.get(key)).and_then(Value::as_str);
     AskError::Refused {

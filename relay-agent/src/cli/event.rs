@@ -1,10 +1,11 @@
-//! `relay-agent event ID`: one event in full, or its body byte for byte.
+//! `relay-agent event ID`: one event in full with its deliveries and their attempts, or its body byte for byte.
 
 use std::io::Write as _;
 
 use anyhow::Context as _;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use jiff::tz::TimeZone;
 use protocol::id::EventId;
 use serde_json::Value;
 
@@ -18,7 +19,7 @@ use crate::output::{complain, escape, stdout_is_terminal, unit};
 /// Body text shown before `--body` is recommended: about a screenful.
 const BODY_CHARS_SHOWN: usize = 4096;
 
-/// Show one event: request, answer, times
+/// Show one event: request, answer, times, deliveries
 #[derive(clap::Args)]
 #[command(after_help = "Examples:\n  relay-agent event evt_…\n  relay-agent event evt_… --body > body.json")]
 pub(super) struct Args {
@@ -95,6 +96,8 @@ fn describe(event: &Value, context: &Context) -> Vec<String> {
     fact("received", records::moment(event, "received_at").map(|ms| unit::day_and_time(ms, &context.zone)));
     fact("from", owned("remote"));
     fact("name", owned("name"));
+    fact("number", records::number(event, "seq").map(|seq| seq.to_string()));
+    fact("related", owned("related"));
     fact("result", Some(records::result(event)));
     fact("app", records::took(event, "app_us").or_else(|| nested_time(event, "app_us")));
     fact("answer", records::took(event, "head_us").or_else(|| nested_time(event, "head_us")));
@@ -110,7 +113,42 @@ fn describe(event: &Value, context: &Context) -> Vec<String> {
         lines.extend(headers(answer));
         lines.extend(body_lines(answer));
     }
+    for delivery in records::list(event, "deliveries") {
+        lines.push(String::new());
+        lines.extend(delivery_lines(delivery, &context.zone));
+    }
     lines
+}
+
+/// A delivery, and a line for each of its attempts.
+fn delivery_lines(delivery: &Value, zone: &TimeZone) -> Vec<String> {
+    let text = |key: &str| escape::line(records::text(delivery, key).unwrap_or("-"));
+    let is_replay = delivery.get("is_replay").and_then(Value::as_bool).unwrap_or(false);
+    let replay = if is_replay { ", a replay" } else { "" };
+    let to = paint(BOLD, &format!("delivery to {}", text("destination")));
+    let state = records::paint_state(records::text(delivery, "state").unwrap_or("-"));
+    let mut head = vec![format!("{to}  {state}{replay}")];
+    head.push(records::when(delivery, zone));
+    head.extend(records::text(delivery, "reason").map(escape::line));
+    head.push(paint(DIM, &text("id")));
+    let mut lines = vec![head.join("  ")];
+    lines.extend(records::list(delivery, "attempts").iter().map(|attempt| attempt_line(attempt, zone)));
+    lines
+}
+
+fn attempt_line(attempt: &Value, zone: &TimeZone) -> String {
+    let no = records::number(attempt, "no").map_or_else(|| "-".to_owned(), |no| no.to_string());
+    let mut parts = vec![format!("  {no:>2}")];
+    parts.push(records::moment_or_dash(attempt, "started_at", zone));
+    // The relay's 0 says that nothing was answered.
+    let status = records::number(attempt, "status").filter(|status| *status > 0);
+    let outcome = records::text(attempt, "outcome").filter(|outcome| *outcome != "answered");
+    parts.extend(status.map(|status| status.to_string()));
+    parts.extend(outcome.map(escape::line));
+    parts.extend(records::text(attempt, "reason").map(escape::line));
+    parts.extend(records::text(attempt, "text").map(escape::line));
+    parts.extend(records::took(attempt, "total_us"));
+    parts.join("  ")
 }
 
 fn nested_time(event: &Value, key: &str) -> Option<String> {
@@ -172,6 +210,31 @@ mod tests {
         assert!(body_of(&json!({ "text": "ab", "total_bytes": 2, "truncated": true })).unwrap().is_truncated);
         let lines = body_lines(&json!({ "body": { "text": "ab", "total_bytes": 2048 } })).join("\n");
         assert!(lines.contains("only the first 2 B of 2.0 KiB were kept"), "{lines}");
+    }
+
+    #[test]
+    fn a_delivery_is_told_with_each_of_its_attempts() {
+        let delivery = json!({
+            "id": "evt_1.2", "destination": "ci", "state": "dead", "is_replay": true, "due_at": null,
+            "ended_at": "2026-03-01T13:03:05Z", "reason": "gone\u{7}",
+            "attempts": [
+                { "no": 1, "started_at": "2026-03-01T13:03:01Z", "outcome": "not_sent", "status": 0,
+                  "reason": "app_refused", "text": "nothing listens", "total_us": 900 },
+                { "no": 2, "started_at": "2026-03-01T13:03:04Z", "outcome": "answered", "status": 410, "total_us": 41_000 },
+                {},
+            ],
+        });
+        let plain: Vec<_> = delivery_lines(&delivery, &TimeZone::UTC)
+            .iter()
+            .map(|line| anstream::adapter::strip_str(line).to_string())
+            .collect();
+        let expected = [
+            "delivery to ci  dead, a replay  2026-03-01 13:03:05  gone\\u{7}  evt_1.2",
+            "   1  2026-03-01 13:03:01  not_sent  app_refused  nothing listens  0.9 ms",
+            "   2  2026-03-01 13:03:04  410  41 ms",
+            "   -  -",
+        ];
+        assert_eq!(plain, expected);
     }
 
     #[test]

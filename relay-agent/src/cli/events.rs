@@ -1,11 +1,14 @@
 //! `relay-agent events`: what came in lately, newest first.
 
 use protocol::id::Slug;
+use relay_agent::clock;
 use serde_json::Value;
 
 use super::Exit;
 use super::ask::Asker;
 use super::context::Context;
+use super::filter::{self, Filter};
+use super::query::Query;
 use super::records;
 use crate::output::table;
 use crate::output::unit;
@@ -13,7 +16,8 @@ use crate::output::unit;
 /// List events, newest first
 #[derive(clap::Args)]
 #[command(after_help = "Examples:\n  relay-agent events --source github --limit 50\n  \
-    relay-agent events --json | jq 'select(.status >= 500)'")]
+    relay-agent events --status 5xx --since 2h\n  relay-agent events --outcome accepted --method POST\n  \
+    relay-agent events --json | jq 'select(.body_bytes > 65536)'")]
 pub(super) struct Args {
     /// Only this source
     #[arg(long, value_name = "NAME")]
@@ -24,6 +28,14 @@ pub(super) struct Args {
     /// Only events before this place in the list, as the last line of a longer list names it
     #[arg(long, value_name = "PLACE")]
     before: Option<String>,
+    /// Only events sent with this method
+    #[arg(long, value_name = "METHOD", value_parser = filter::method)]
+    method: Option<String>,
+    #[command(flatten)]
+    filter: Filter,
+    /// Only events of which this came: answered, not_sent, sent_no_answer, refused, accepted or duplicate
+    #[arg(long, value_name = "OUTCOME", value_parser = filter::outcome)]
+    outcome: Option<String>,
 }
 
 pub(super) async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
@@ -31,14 +43,18 @@ pub(super) async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
     let limit = usize::try_from(args.limit)?;
     let mut events: Vec<Value> = Vec::new();
     let mut before = args.before;
-    // The server may hand out fewer at a time than asked for.
+    let query = Query::of("/events")
+        .maybe("source", args.source.as_ref())
+        .maybe("method", args.method.as_deref())
+        .maybe("outcome", args.outcome.as_deref());
+    let query = args.filter.ask(query, clock::unix_ms(), &context.zone)?;
+    // The server may hand out fewer at a time than asked for, and none while it looks further back.
     loop {
-        let path = path(args.source.as_ref(), before.as_deref(), limit - events.len());
-        let answer = asker.get(&path).await?;
-        let page = records::list(&answer, "events");
-        events.extend(page.iter().take(limit - events.len()).cloned());
+        let page = query.clone().with("limit", limit - events.len()).maybe("before", before.as_deref());
+        let answer = asker.get(page.text()).await?;
+        events.extend(records::list(&answer, "events").iter().take(limit - events.len()).cloned());
         before = answer.get("next").and_then(place);
-        if page.is_empty() || before.is_none() || events.len() == limit {
+        if before.is_none() || events.len() == limit {
             break;
         }
     }
@@ -48,29 +64,6 @@ pub(super) async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
         context.output.say(&format!("More: relay-agent events --before {place}"));
     }
     Ok(Exit::Done)
-}
-
-/// Where a page of at most `limit` events is asked for.
-pub(super) fn path(source: Option<&Slug>, before: Option<&str>, limit: usize) -> String {
-    let mut path = format!("/api/v1/events?limit={limit}");
-    if let Some(source) = source {
-        path.push_str("&source=");
-        path.push_str(source.as_str());
-    }
-    if let Some(before) = before {
-        path.push_str("&before=");
-        path.extend(before.bytes().map(percent));
-    }
-    path
-}
-
-/// A byte as it stands in a query value (RFC 3986 section 2.3 lists what needs no escape).
-fn percent(byte: u8) -> String {
-    if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
-        char::from(byte).to_string()
-    } else {
-        format!("%{byte:02X}")
-    }
 }
 
 /// Where the next page begins; `None` after the last one.
@@ -110,16 +103,6 @@ fn show(context: &Context, events: &[Value]) -> anyhow::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_query_is_escaped() {
-        let source: Slug = "github".parse().unwrap();
-        assert_eq!(path(None, None, 20), "/api/v1/events?limit=20");
-        assert_eq!(
-            path(Some(&source), Some("a&b=c/ä"), 5),
-            "/api/v1/events?limit=5&source=github&before=a%26b%3Dc%2F%C3%A4"
-        );
-    }
 
     #[test]
     fn the_next_place_is_a_text_or_a_number() {

@@ -11,7 +11,8 @@ use relay_agent::{HostField, Route, Target};
 
 use super::Exit;
 use super::context::{Context, require_file};
-use super::serve::serve;
+use super::filter::one_of;
+use super::serve::{ReplyRule, Wishes, serve};
 use crate::config::join_line::host_and_port;
 use crate::config::{state, words};
 
@@ -21,6 +22,7 @@ Examples:
   relay-agent forward stripe http://localhost:4000/webhooks
   relay-agent forward ci https://ci.internal --host preserve --target-ca internal-ca.pem
   relay-agent forward app unix:/run/app.sock
+  relay-agent forward github 3000 --backlog latest --reply accepted
 
 When stdout is not a terminal, or with --json, every line is a JSON object; docs/agent.md lists them.";
 
@@ -55,6 +57,15 @@ pub(super) struct Args {
     /// Extra certificate authority (PEM) for an https:// target
     #[arg(long, value_name = "FILE")]
     target_ca: Option<PathBuf>,
+    /// How senders are answered, as a rule of the source: `live` (the app's own answer) or `accepted` (202 once stored)
+    #[arg(long, value_name = "HOW", value_parser = reply)]
+    reply: Option<String>,
+    #[command(flatten)]
+    wishes: Wishes,
+}
+
+fn reply(text: &str) -> Result<String, String> {
+    one_of(text, &["live", "accepted"])
 }
 
 pub(super) async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
@@ -69,6 +80,7 @@ pub(super) async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
             state::source_for(&context.directory()?, &host_and_port(&server), &target, random())?
         }
     };
+    let rule = args.reply.map(|reply| ReplyRule { source: source.clone(), reply });
     let route = Route {
         destination: args.destination,
         host: args.host,
@@ -80,5 +92,5 @@ pub(super) async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
     };
     let mut settings = context.settings(server, vec![route])?;
     settings.target_ca = args.target_ca;
-    serve(context, settings).await
+    serve(context, settings, args.wishes, rule).await
 }

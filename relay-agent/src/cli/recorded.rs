@@ -2,6 +2,7 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
 use protocol::field::HeaderBlock;
 use protocol::id::EventId;
 use relay_agent::ApiError;
@@ -57,21 +58,31 @@ pub(super) async fn fetch(asker: &mut Asker, id: EventId) -> Result<Fixture, Rec
     let path = format!("/api/v1/events/{id}");
     let event = asker.get(&path).await?;
     let fixture = head_of(&event, id)?;
+    let (bytes, total, is_cut) = body(asker, id, &event).await?;
+    let kept = bytes.len() as u64;
+    match is_cut {
+        _ if kept != total => Err(RecordedError::Truncated { kept, total }),
+        true => Err(RecordedError::BrokeOff),
+        false => Ok(Fixture { body: bytes, ..fixture }),
+    }
+}
+
+/// As much of an event's body as was kept, how long it was, and whether it came to no end.
+pub(super) async fn body(
+    asker: &mut Asker,
+    id: EventId,
+    event: &Value,
+) -> Result<(Bytes, u64, bool), RecordedError> {
     let record = event.get("body").unwrap_or(&Value::Null);
     let body = body_of(record).map_err(|_| RecordedError::Unreadable("body"))?;
     let is_inline = records::text(record, "text").or(records::text(record, "base64")).is_some();
     let is_cut = record.get("truncated").and_then(Value::as_bool).unwrap_or(false);
     let bytes = match body.is_truncated {
         // A body too long to be shown beside its head has an address of its own.
-        true if !is_inline && !is_cut => asker.bytes(&format!("{path}/body")).await?,
+        true if !is_inline && !is_cut => asker.bytes(&format!("/api/v1/events/{id}/body")).await?,
         _ => body.bytes.into(),
     };
-    let (kept, total) = (bytes.len() as u64, body.total_bytes);
-    match is_cut {
-        _ if kept != total => Err(RecordedError::Truncated { kept, total }),
-        true => Err(RecordedError::BrokeOff),
-        false => Ok(Fixture { body: bytes, ..fixture }),
-    }
+    Ok((bytes, body.total_bytes, is_cut))
 }
 
 /// An event as a fixture without its body.
@@ -108,12 +119,12 @@ fn head_of(event: &Value, id: EventId) -> Result<Fixture, RecordedError> {
         source,
         target,
         headers,
-        body: bytes::Bytes::new(),
+        body: Bytes::new(),
     })
 }
 
 /// How much of a target found its source: `/h/NAME`, unless the source was found by its host.
-fn mount(target: &[u8], source: Option<&str>) -> usize {
+pub(super) fn mount(target: &[u8], source: Option<&str>) -> usize {
     let Some(source) = source else { return 0 };
     let mount = format!("/h/{source}");
     let rest = target.strip_prefix(mount.as_bytes());

@@ -5,10 +5,11 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
+use protocol::id::EventId;
 use serde_json::Value;
 
 use crate::output::escape;
-use crate::output::style::{BAD, BOLD, DIM, of_status, paint};
+use crate::output::style::{BAD, BOLD, DIM, GOOD, ODD, of_status, paint};
 use crate::output::unit;
 
 /// The objects of a list in an answer; none when it is missing.
@@ -19,6 +20,11 @@ pub(crate) fn list<'v>(answer: &'v Value, key: &str) -> &'v [Value] {
 /// A text field, not empty.
 pub(crate) fn text<'v>(record: &'v Value, key: &str) -> Option<&'v str> {
     record.get(key).and_then(Value::as_str).filter(|text| !text.is_empty())
+}
+
+/// The id of an event in a list or a stream.
+pub(crate) fn id_of(event: &Value) -> Option<EventId> {
+    text(event, "id")?.parse().ok()
 }
 
 /// A text field, or a dash.
@@ -41,6 +47,15 @@ pub(crate) fn moment(record: &Value, key: &str) -> Option<u64> {
 /// A moment for people, or a dash.
 pub(crate) fn moment_or_dash(record: &Value, key: &str, zone: &TimeZone) -> String {
     moment(record, key).map_or_else(|| "-".to_owned(), |ms| unit::day_and_time(ms, zone))
+}
+
+/// When a delivery is due next or came to its end, or a dash.
+pub(crate) fn when(delivery: &Value, zone: &TimeZone) -> String {
+    match (moment(delivery, "ended_at"), moment(delivery, "due_at")) {
+        (Some(ended), _) => unit::day_and_time(ended, zone),
+        (None, Some(due)) => format!("due {}", unit::day_and_time(due, zone)),
+        (None, None) => "-".to_owned(),
+    }
 }
 
 /// A number of microseconds for people.
@@ -79,6 +94,35 @@ pub(crate) fn line(event: &Value, zone: &TimeZone) -> String {
     parts.join("  ")
 }
 
+/// The colour of where a delivery stands.
+pub(crate) fn paint_state(state: &str) -> String {
+    match state {
+        "delivered" => paint(GOOD, state),
+        "dead" => paint(BAD, state),
+        "waiting" | "leased" => paint(ODD, state),
+        other => paint(DIM, &escape::line(other)),
+    }
+}
+
+/// What became of a delivery, on one line, with colour.
+pub(crate) fn delivery_line(news: &Value, now_ms: u64, zone: &TimeZone) -> String {
+    let mut parts = vec![paint(DIM, &unit::time_of_day(now_ms, zone))];
+    parts.push(paint_state(text(news, "state").unwrap_or("-")));
+    let destination = text(news, "destination").filter(|name| *name != "default");
+    let place = [text(news, "source"), destination].into_iter().flatten().collect::<Vec<_>>().join("/");
+    parts.push(escape::line(&place));
+    parts.extend(number(news, "attempt").map(|no| format!("attempt {no}")));
+    match (number(news, "status"), text(news, "outcome")) {
+        (Some(status), _) => parts.push(status.to_string()),
+        (None, Some(outcome)) => parts.push(escape::line(outcome)),
+        (None, None) => {}
+    }
+    parts.extend(text(news, "reason").map(escape::line));
+    parts.extend(took(news, "total_us"));
+    parts.push(paint(DIM, &escape::line(text(news, "id").unwrap_or("-"))));
+    parts.join("  ")
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::json;
@@ -98,6 +142,26 @@ mod tests {
         });
         let expected = "13:03:05  200  github  push  POST /hooks  1.2 KiB  app 12 ms  answer 41 ms  evt_1";
         assert_eq!(plain(&event), expected);
+    }
+
+    #[test]
+    fn what_becomes_of_a_delivery_is_a_short_line() {
+        let plain = |news: &Value| {
+            let line = delivery_line(news, 1_772_370_185_120, &TimeZone::UTC);
+            anstream::adapter::strip_str(&line).to_string()
+        };
+        let news = json!({
+            "type": "delivery", "id": "evt_1.2", "event": "evt_1", "source": "github", "destination": "default",
+            "state": "waiting", "attempt": 3, "outcome": "answered", "status": 503, "reason": "app_status",
+            "total_us": 41_000,
+        });
+        assert_eq!(plain(&news), "13:03:05  waiting  github  attempt 3  503  app_status  41 ms  evt_1.2");
+        let news = json!({
+            "id": "evt_1.1", "source": "github", "destination": "ci", "state": "dead", "attempt": 17,
+            "outcome": "not_sent", "status": null, "reason": null, "total_us": 0,
+        });
+        assert_eq!(plain(&news), "13:03:05  dead  github/ci  attempt 17  not_sent  0.0 ms  evt_1.1");
+        assert_eq!(plain(&json!({})), "13:03:05  -    -");
     }
 
     #[test]

@@ -1,23 +1,26 @@
 //! `relay-agent replay WHAT…`: fixtures and past events once more, to a local target or by the server.
 
+mod at_server;
 mod edits;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use protocol::head::Sent;
-use protocol::id::EventId;
+use protocol::id::{DestinationName, EventId, Slug};
 use relay_agent::fixture::{self, Fixture};
 use relay_agent::{HostField, LocalAnswer, LocalFailure, LocalRequest, LocalSender, Target, clock};
 use serde_json::{Value, json};
 use tokio::time::{Interval, MissedTickBehavior, interval};
 
 use self::edits::Edits;
+pub(super) use self::edits::field;
 use super::Exit;
-use super::ask::{AskError, Asker};
+use super::ask::Asker;
 use super::context::{Context, UsageError, require_file};
+use super::filter::{Filter, one_of};
+use super::names::DeliveryId;
 use super::recorded;
-use super::records;
 use super::signals::Signals;
 use crate::config::words;
 use crate::output::style::{BAD, BOLD, DIM, ODD, of_status, paint};
@@ -31,25 +34,40 @@ Examples:
   relay-agent replay fixtures --to 3000
   relay-agent replay fixtures/20261122T105439Z-* --to http://localhost:4000/hooks --rate 5
   relay-agent replay evt_… --to 3000 --header 'X-Debug: 1' --without-header X-Hub-Signature-256
-  relay-agent replay evt_…
+  relay-agent replay evt_… --destination ci --wait
+  relay-agent replay evt_….2                       that delivery again, to the same destination
+  relay-agent replay --source github --state dead --since 2h --dry-run
+  relay-agent replay --source github --status 5xx --yes
 
-Fixtures need no server. Exit code 0 when every answer was below 400.";
+Fixtures need no server. Exit code 0 when every answer was below 400; at the server: when every delivery was made, and
+with --wait when every one was delivered.";
 
 /// Send fixtures or past events again
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct Args {
-    /// Fixtures, directories of fixtures, or events (`evt_…`)
-    #[arg(value_name = "WHAT", required = true, value_parser = what)]
+    /// Fixtures, directories of fixtures, events (`evt_…`) or deliveries (`evt_….1`)
+    #[arg(
+        value_name = "WHAT",
+        required_unless_present_any = MANY,
+        conflicts_with_all = MANY,
+        conflicts_with_all = ["dry_run", "yes"],
+        value_parser = what
+    )]
     what: Vec<What>,
     /// Where to: PORT, HOST:PORT, http://…, https://… or unix:/path/to.sock. Without it the server sends the event again
     #[arg(long, value_name = "TARGET", value_parser = words::target)]
     to: Option<Target>,
     #[command(flatten)]
+    at_server: AtServer,
+    #[command(flatten)]
     sending: Sending,
     #[command(flatten)]
     edits: Edits,
 }
+
+/// What picks events at the server in place of their ids.
+const MANY: [&str; 5] = ["source", "state", "status", "since", "until"];
 
 /// How to send to a local target.
 #[derive(clap::Args)]
@@ -74,17 +92,60 @@ struct Sending {
     target_ca: Option<PathBuf>,
 }
 
+/// How the server sends again, and which events where they are not named.
+#[derive(clap::Args)]
+#[command(next_help_heading = "Replay by the server (without --to)")]
+struct AtServer {
+    /// To this destination [default: the primary; for a delivery: its own]
+    #[arg(long, value_name = "NAME", conflicts_with = "to")]
+    destination: Option<DestinationName>,
+    /// Wait until the new deliveries are over, at most so long [default: 60s]
+    #[arg(
+        long,
+        value_name = "TIME",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "60s",
+        value_parser = words::patience,
+        conflicts_with_all = ["to", "dry_run"]
+    )]
+    wait: Option<Duration>,
+    /// Every event of this source
+    #[arg(long, value_name = "NAME", conflicts_with = "to")]
+    source: Option<Slug>,
+    /// Only where a delivery is in this state, to the same destination again: dead, cancelled, delivered or waiting
+    #[arg(long, value_name = "STATE", value_parser = replayable_state, conflicts_with = "to")]
+    state: Option<String>,
+    #[command(flatten)]
+    filter: Filter,
+    /// Only count what would be sent again
+    #[arg(long, conflicts_with_all = ["to", "yes"])]
+    dry_run: bool,
+    /// Do not ask before sending many
+    #[arg(long, conflicts_with = "to")]
+    yes: bool,
+}
+
+fn replayable_state(text: &str) -> Result<String, String> {
+    one_of(text, &["dead", "cancelled", "delivered", "waiting"])
+}
+
 /// What is to be sent again.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum What {
     /// An event the server has recorded.
     Event(EventId),
+    /// One of its deliveries.
+    Delivery(DeliveryId),
     /// A fixture, or a directory of some.
     Files(PathBuf),
 }
 
 fn what(text: &str) -> Result<What, String> {
     if text.starts_with("evt_") && !text.contains('/') {
+        if text.contains('.') {
+            return text.parse().map(What::Delivery);
+        }
         let id = text.parse().map_err(|error| format!("{error}; a directory of that name is `./{text}`"));
         return id.map(What::Event);
     }
@@ -103,15 +164,28 @@ enum Asked {
     /// Send these to a target of this machine.
     Here(Target, Vec<What>),
     /// Have the server make new deliveries of these.
-    AtServer(Vec<EventId>),
+    AtServer(Vec<Again>),
+    /// Have the server make new deliveries of whatever matches.
+    Many,
+}
+
+/// An event or delivery the server is to send again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Again {
+    Event(EventId),
+    Delivery(DeliveryId),
 }
 
 fn asked(what: Vec<What>, to: Option<Target>) -> Result<Asked, UsageError> {
     if let Some(target) = to {
         return Ok(Asked::Here(target, what));
     }
-    let id = |what| match what {
-        What::Event(id) => Ok(id),
+    if what.is_empty() {
+        return Ok(Asked::Many);
+    }
+    let again = |what| match what {
+        What::Event(id) => Ok(Again::Event(id)),
+        What::Delivery(id) => Ok(Again::Delivery(id)),
         What::Files(path) => {
             let path = escape::value(&path.display().to_string());
             Err(UsageError::Other(format!(
@@ -119,43 +193,15 @@ fn asked(what: Vec<What>, to: Option<Target>) -> Result<Asked, UsageError> {
             )))
         }
     };
-    what.into_iter().map(id).collect::<Result<_, _>>().map(Asked::AtServer)
+    what.into_iter().map(again).collect::<Result<_, _>>().map(Asked::AtServer)
 }
 
 pub(super) async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
     match asked(args.what, args.to)? {
-        Asked::AtServer(ids) => at_server(context, ids).await,
+        Asked::AtServer(again) => at_server::these(context, again, args.at_server, args.edits).await,
+        Asked::Many => at_server::many(context, args.at_server, args.edits).await,
         Asked::Here(target, what) => here(context, target, what, args.sending, args.edits).await,
     }
-}
-
-async fn at_server(context: &Context, ids: Vec<EventId>) -> anyhow::Result<Exit> {
-    let mut asker = Asker::open(context).await?;
-    for id in ids {
-        let made = match asker.post(&format!("/api/v1/events/{id}/replay"), &json!({})).await {
-            Ok(made) => made,
-            Err(error) if is_no_such_route(&error) => {
-                asker.close().await;
-                anyhow::bail!(
-                    "this server cannot send events again; `relay-agent replay {id} --to TARGET` does, from here"
-                );
-            }
-            Err(error) => return Err(error.into()),
-        };
-        if context.output.json {
-            context.output.object(&made)?;
-        } else {
-            let delivery = records::text_or_dash(&made, "delivery");
-            context.output.data(&escape::value(&delivery))?;
-        }
-    }
-    asker.close().await;
-    Ok(Exit::Done)
-}
-
-/// Whether a server knows nothing of replays, as those before the first that does.
-fn is_no_such_route(error: &AskError) -> bool {
-    matches!(error, AskError::Refused { status: 404 | 405, code, .. } if code != "event_not_found")
 }
 
 /// One thing to send, already fetched or still on disk.
@@ -214,7 +260,7 @@ async fn items(context: &Context, what: Vec<What>) -> anyhow::Result<Vec<Item>> 
     for what in what {
         match what {
             What::Files(path) => items.extend(fixture::find(&path)?.into_iter().map(Item::File)),
-            What::Event(id) => {
+            What::Event(id) | What::Delivery(DeliveryId { event: id, .. }) => {
                 let asker = match &mut asker {
                     Some(asker) => asker,
                     None => asker.insert(Asker::open(context).await?),

@@ -1,21 +1,43 @@
 //! Forwarding until told to stop: prints what happens, drains on the first signal, gives up on the second.
 
+mod returning;
+mod terminal;
+
 use std::collections::BTreeMap;
+use std::pin::Pin;
+use std::time::Duration;
 
+use futures_util::StreamExt as _;
+use futures_util::stream::FuturesUnordered;
 use protocol::control::ServeError;
-use protocol::id::Slug;
-use relay_agent::{Agent, AgentEvent, LinkState, Route, Settings, clock};
+use protocol::id::{DestinationName, Slug};
+use relay_agent::{Agent, AgentEvent, EndReason, LinkState, Route, Settings, clock};
+use serde_json::{Value, json};
+use tokio::sync::mpsc::Receiver;
 
+use self::returning::{Choice, Keep, Returning, Step};
+use self::terminal::{Answers, is_somebody_there};
+use super::ask::{AskError, refusal};
 use super::context::Context;
 use super::exit::Exit;
+use super::filter::one_of;
+use super::query::Query;
+use super::records;
 use super::signals::Signals;
 use crate::config::join_line::host_and_port;
 use crate::output::live::{Detail, LiveLog};
 use crate::output::printer::{Batch, Closed, Printer};
-use crate::output::{json, style, unit};
+use crate::output::{escape, json as lines, style, unit};
 
 /// Most events shown in one go.
 const BATCH_MAX: usize = 64;
+
+/// Lines after which an open question is shown again: it is still in sight then.
+const ASK_AGAIN_LINES: usize = 10;
+
+/// A call that broke with the link is made again so often, so far apart; each waits for the link by itself.
+const CALL_TRIES: u32 = 5;
+const CALL_AGAIN_AFTER: Duration = Duration::from_secs(1);
 
 /// Why forwarding ended, where the link itself did not.
 #[derive(Debug, thiserror::Error)]
@@ -23,6 +45,14 @@ pub(crate) enum ServeEnd {
     /// Not one route is served.
     #[error("nothing is served: {0}")]
     NothingServed(ServeError),
+    /// The source is served, but its senders are not answered as was asked for.
+    #[error("the rule `reply` of {of} cannot be set: {error}")]
+    RuleNotSet {
+        /// The source.
+        of: Slug,
+        /// Why.
+        error: AskError,
+    },
     /// See [`Closed`].
     #[error(transparent)]
     OutputClosed(#[from] Closed),
@@ -34,42 +64,85 @@ impl ServeEnd {
         match self {
             Self::NothingServed(error) if error.code == "taken_over" => Exit::TakenOver,
             Self::NothingServed(_) => Exit::Refused,
+            Self::RuleNotSet { error, .. } => error.exit().unwrap_or(Exit::Failed),
             Self::OutputClosed(_) => Exit::Failed,
         }
     }
 }
 
+/// What forwarding verbs take besides their routes.
+#[derive(Debug, Clone, Copy, clap::Args)]
+pub(super) struct Wishes {
+    /// What to do with events that waited while no agent was there: `all` delivers them, `latest` only the newest,
+    /// `none` none of them; `ask` asks [default: ask on a terminal, all elsewhere]
+    #[arg(long, value_name = "WHICH", value_parser = choice)]
+    backlog: Option<Choice>,
+}
+
+fn choice(text: &str) -> Result<Choice, String> {
+    let names = Choice::NAMES.map(|(name, _)| name);
+    let name = one_of(text, &names)?;
+    let found = Choice::NAMES.into_iter().find(|(known, _)| *known == name);
+    Ok(found.map_or(Choice::All, |(_, choice)| choice))
+}
+
+impl Wishes {
+    /// The choice, with nobody asked who is not there. A script never waits for an answer.
+    fn choice(self, context: &Context) -> Choice {
+        let output = context.output;
+        match self.backlog.unwrap_or(Choice::Ask) {
+            Choice::Ask if output.json || output.quiet || !is_somebody_there() => {
+                if self.backlog.is_some() {
+                    output.say("note: nobody is here to ask; everything that waited is delivered");
+                }
+                Choice::All
+            }
+            choice => choice,
+        }
+    }
+}
+
+/// How the senders of a source are answered, as its rule says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct ReplyRule {
+    pub(super) source: Slug,
+    /// `live` or `accepted`.
+    pub(super) reply: String,
+}
+
 /// Serves the routes of `settings` and shows what happens.
-pub(crate) async fn serve(context: &Context, settings: Settings) -> anyhow::Result<Exit> {
+pub(super) async fn serve(
+    context: &Context,
+    mut settings: Settings,
+    wishes: Wishes,
+    rule: Option<ReplyRule>,
+) -> anyhow::Result<Exit> {
     let mut signals = Signals::new()?;
-    let mut log = Log::new(context, &settings);
-    let mut standing = Standing::new(&settings.routes);
+    let choice = wishes.choice(context);
+    for route in &mut settings.routes {
+        route.backlog = choice.backlog();
+    }
+    let log = Log::new(context, &settings);
+    let standing = Standing::new(&settings.routes);
+    let returning = Returning::new(&settings.routes, choice);
     let (agent, mut events) = Agent::start(settings);
-    let mut happened = Vec::with_capacity(BATCH_MAX);
-    let result = loop {
-        happened.clear();
-        let count = tokio::select! {
-            count = events.recv_many(&mut happened, BATCH_MAX) => count,
-            () = signals.next() => break Ok(()),
-        };
-        if count == 0 {
-            break Ok(());
-        }
-        if let Err(closed) = log.show(&happened) {
-            break Err(ServeEnd::from(closed).into());
-        }
-        let ended = happened.iter().find_map(|event| match event {
-            AgentEvent::Link(LinkState::Ended(reason)) => Some(reason.clone()),
-            _ => None,
-        });
-        if let Some(reason) = ended {
-            log.finish();
-            return Err(reason.into());
-        }
-        if let Some(error) = happened.iter().find_map(|event| standing.after(event)) {
-            break Err(ServeEnd::NothingServed(error).into());
-        }
+    let mut serving = Serving {
+        agent: &agent,
+        log,
+        standing,
+        returning,
+        rule,
+        calls: FuturesUnordered::new(),
+        asked: None,
     };
+    let result = serving.run(&mut events, &mut signals).await;
+    serving.leave();
+    let Serving { mut log, calls, .. } = serving;
+    drop(calls);
+    if let Err(ServeStop::Ended(reason)) = result {
+        log.finish();
+        return Err(reason.into());
+    }
     log.say("finishing what is in flight; Ctrl-C again stops at once");
     let drained = {
         let mut drain = std::pin::pin!(agent.drain());
@@ -85,35 +158,230 @@ pub(crate) async fn serve(context: &Context, settings: Settings) -> anyhow::Resu
         let _ = log.show(&[event]);
     }
     log.finish();
-    if drained { result.map(|()| Exit::Done) } else { Ok(Exit::Aborted) }
+    match result {
+        _ if !drained => Ok(Exit::Aborted),
+        Err(ServeStop::Over(end)) => Err(end.into()),
+        Ok(()) | Err(ServeStop::Ended(_)) => Ok(Exit::Done),
+    }
 }
 
-/// Which sources are served, as far as the server has said.
-struct Standing(BTreeMap<Slug, State>);
-
-struct State {
-    routes: usize,
-    refused: Option<ServeError>,
+/// Why forwarding stops by itself.
+enum ServeStop {
+    /// The link is over for good.
+    Ended(EndReason),
+    /// Something here is.
+    Over(ServeEnd),
 }
+
+impl From<ServeEnd> for ServeStop {
+    fn from(end: ServeEnd) -> Self {
+        Self::Over(end)
+    }
+}
+
+/// What a call to the server came to.
+enum Called {
+    Cancelled(usize, Keep, Result<u64, String>),
+    RuleSet(ReplyRule, Result<(), AskError>),
+}
+
+type Call<'a> = Pin<Box<dyn Future<Output = Called> + 'a>>;
+
+enum Turn {
+    Events(usize),
+    Stop,
+    Called(Called),
+    Line(Option<String>),
+}
+
+/// Forwarding while it goes on.
+struct Serving<'a> {
+    agent: &'a Agent,
+    log: Log,
+    standing: Standing,
+    returning: Returning,
+    rule: Option<ReplyRule>,
+    calls: FuturesUnordered<Call<'a>>,
+    /// The question as it was last shown, and how many lines have followed it.
+    asked: Option<(String, usize)>,
+}
+
+impl Serving<'_> {
+    /// Goes on until somebody or something stops it.
+    async fn run(
+        &mut self,
+        events: &mut Receiver<AgentEvent>,
+        signals: &mut Signals,
+    ) -> Result<(), ServeStop> {
+        let mut answers = None;
+        let mut happened = Vec::with_capacity(BATCH_MAX);
+        loop {
+            happened.clear();
+            let is_asking = self.ask()?;
+            let line = async {
+                match is_asking {
+                    true => answers.get_or_insert_with(Answers::new).line().await,
+                    false => std::future::pending().await,
+                }
+            };
+            let turn = tokio::select! {
+                count = events.recv_many(&mut happened, BATCH_MAX) => Turn::Events(count),
+                () = signals.next() => Turn::Stop,
+                Some(called) = self.calls.next(), if !self.calls.is_empty() => Turn::Called(called),
+                line = line => Turn::Line(line),
+            };
+            match turn {
+                Turn::Events(0) | Turn::Stop => return Ok(()),
+                Turn::Events(_) => self.take(&happened)?,
+                Turn::Called(Called::Cancelled(at, keep, result)) => {
+                    let steps = self.returning.cancelled(at, keep, result);
+                    self.follow(steps)?;
+                }
+                Turn::Called(Called::RuleSet(rule, result)) => self.rule_is_set(&rule, result)?,
+                Turn::Line(line) => {
+                    let steps = self.returning.answered(line.as_deref());
+                    self.asked = None;
+                    self.follow(steps)?;
+                }
+            }
+        }
+    }
+
+    fn take(&mut self, happened: &[AgentEvent]) -> Result<(), ServeStop> {
+        let shown = self.log.show(happened).map_err(ServeEnd::from)?;
+        if let Some((_, lines)) = &mut self.asked {
+            *lines += shown;
+        }
+        let ended = happened.iter().find_map(|event| match event {
+            AgentEvent::Link(LinkState::Ended(reason)) => Some(reason.clone()),
+            _ => None,
+        });
+        if let Some(reason) = ended {
+            return Err(ServeStop::Ended(reason));
+        }
+        if let Some(error) = happened.iter().find_map(|event| self.standing.after(event)) {
+            return Err(ServeEnd::NothingServed(error).into());
+        }
+        for event in happened {
+            let AgentEvent::Served { source, destination, result, waiting } = event else { continue };
+            if result.is_err() {
+                self.returning.refused(source, destination);
+                continue;
+            }
+            if let Some(rule) = self.rule.take_if(|rule| rule.source == *source) {
+                self.calls.push(Box::pin(set_rule(self.agent, rule)));
+            }
+            let steps = self.returning.served(source, destination, *waiting);
+            self.follow(steps)?;
+        }
+        Ok(())
+    }
+
+    fn follow(&mut self, steps: Vec<Step>) -> Result<(), ServeEnd> {
+        for step in steps {
+            match step {
+                Step::Tell(told) => self.log.tell(&told.text(), |at| told.object(at))?,
+                Step::Release(at) => {
+                    let (source, destination) = self.returning.route(at);
+                    self.agent.release_backlog(source, destination);
+                }
+                Step::Cancel(at, keep) => {
+                    let (source, destination) = self.returning.route(at);
+                    let path = Query::of(format!("/sources/{source}/destinations/{destination}/backlog"));
+                    let agent = self.agent;
+                    self.calls.push(Box::pin(async move {
+                        let body = json!({ "keep": keep.name() });
+                        let answer = call(agent, "POST", path.text(), &body).await;
+                        let count = answer.map(|answer| records::number(&answer, "cancelled").unwrap_or(0));
+                        Called::Cancelled(at, keep, count.map_err(|error| error.to_string()))
+                    }));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Shows the question that is open, again after some lines. Says whether one is.
+    fn ask(&mut self) -> Result<bool, ServeEnd> {
+        let Some(question) = self.returning.question() else {
+            self.asked = None;
+            return Ok(false);
+        };
+        let is_shown =
+            self.asked.as_ref().is_some_and(|(shown, lines)| *shown == question && *lines < ASK_AGAIN_LINES);
+        if !is_shown {
+            self.log.put(&style::paint(style::BOLD, &question))?;
+            self.asked = Some((question, 0));
+        }
+        Ok(true)
+    }
+
+    fn rule_is_set(&mut self, rule: &ReplyRule, result: Result<(), AskError>) -> Result<(), ServeEnd> {
+        let ReplyRule { source, reply } = rule;
+        result.map_err(|error| ServeEnd::RuleNotSet { of: source.clone(), error })?;
+        let rules = json!({ "reply": reply });
+        let text = match reply.as_str() {
+            "accepted" => format!("reply of {source}: accepted; senders get 202 once an event is stored"),
+            _ => format!("reply of {source}: {reply}; senders get the app's own answer"),
+        };
+        let object =
+            |at: &str| json!({ "type": "rules", "at": at, "source": source.as_str(), "rules": rules });
+        Ok(self.log.tell(&text, object)?)
+    }
+
+    /// The last word on what nobody answered.
+    fn leave(&mut self) {
+        for told in self.returning.unanswered() {
+            // The reader may be gone; nothing is lost.
+            let _ = self.log.tell(&told.text(), |at| told.object(at));
+        }
+    }
+}
+
+/// Sets the rule.
+async fn set_rule(agent: &Agent, rule: ReplyRule) -> Called {
+    let path = Query::of(format!("/sources/{}", rule.source));
+    let body = json!({ "rules": { "reply": rule.reply } });
+    let result = call(agent, "PATCH", path.text(), &body).await.map(drop);
+    Called::RuleSet(rule, result)
+}
+
+/// A call that is made again while the link comes and goes.
+async fn call(agent: &Agent, method: &str, path: &str, body: &Value) -> Result<Value, AskError> {
+    let body = body.to_string().into_bytes();
+    let mut tries = 0;
+    loop {
+        match agent.api(method, path, Some(body.clone())).await {
+            Ok(answer) if (200..300).contains(&answer.status) => {
+                return serde_json::from_slice(&answer.body)
+                    .map_err(|_| AskError::Unreadable(path.to_owned()));
+            }
+            Ok(answer) => {
+                return Err(refusal(answer.status, serde_json::from_slice(&answer.body).ok().as_ref()));
+            }
+            Err(error) if tries >= CALL_TRIES => return Err(AskError::Call(error)),
+            Err(error) => tracing::info!(%error, "the call is made again"),
+        }
+        tries += 1;
+        tokio::time::sleep(CALL_AGAIN_AFTER).await;
+    }
+}
+
+/// Which routes are served, as far as the server has said: the last refusal of each.
+struct Standing(BTreeMap<(Slug, DestinationName), Option<ServeError>>);
 
 impl Standing {
     fn new(routes: &[Route]) -> Self {
-        let mut sources = BTreeMap::new();
-        for route in routes {
-            sources.entry(route.source.clone()).or_insert(State { routes: 0, refused: None }).routes += 1;
-        }
-        Self(sources)
+        Self(routes.iter().map(|route| ((route.source.clone(), route.destination.clone()), None)).collect())
     }
 
-    /// The last refusal, once not one route is left. A source with several destinations counts as served: the
-    /// server's word names the source, so one refusal does not speak for the others.
+    /// The last refusal, once not one route is left.
     fn after(&mut self, event: &AgentEvent) -> Option<ServeError> {
-        let AgentEvent::Served { source, result } = event else { return None };
-        if let Some(state) = self.0.get_mut(source) {
-            state.refused = result.as_ref().err().cloned();
+        let AgentEvent::Served { source, destination, result, .. } = event else { return None };
+        if let Some(refused) = self.0.get_mut(&(source.clone(), destination.clone())) {
+            *refused = result.as_ref().err().cloned();
         }
-        let is_lost = |state: &State| state.routes == 1 && state.refused.is_some();
-        if self.0.values().all(is_lost) { result.as_ref().err().cloned() } else { None }
+        if self.0.values().all(Option::is_some) { result.as_ref().err().cloned() } else { None }
     }
 }
 
@@ -131,7 +399,7 @@ enum Form {
 impl Log {
     fn new(context: &Context, settings: &Settings) -> Self {
         if context.output.logs_json() {
-            let printer = Printer::start(std::io::stdout(), |count| json::skipped(count).to_string());
+            let printer = Printer::start(std::io::stdout(), |count| lines::skipped(count).to_string());
             return Self { printer, form: Form::Objects(settings.routes.clone()) };
         }
         let detail = Detail { quiet: context.output.quiet, ids: context.is_verbose() };
@@ -142,7 +410,8 @@ impl Log {
         Self { printer: Printer::start(anstream::stdout(), skipped), form: Form::Lines(Box::new(lines)) }
     }
 
-    fn show(&mut self, events: &[AgentEvent]) -> Result<(), Closed> {
+    /// Shows what happened. Says in how many lines.
+    fn show(&mut self, events: &[AgentEvent]) -> Result<usize, Closed> {
         let now_ms = clock::unix_ms();
         let mut batch = Batch::default();
         match &mut self.form {
@@ -152,20 +421,35 @@ impl Log {
             }
             Form::Objects(routes) => {
                 let at = unit::rfc3339(now_ms);
-                events.iter().for_each(|event| json::write(event, routes, &at, &mut batch));
+                events.iter().for_each(|event| lines::write(event, routes, &at, &mut batch));
             }
         }
-        self.printer.print(batch)
+        let lines = batch.lines();
+        self.printer.print(batch).map(|()| lines)
     }
 
     /// A word to the person at the terminal.
     fn say(&mut self, text: &str) {
         if let Form::Lines(log) = &self.form {
             let line = log.timed(clock::unix_ms(), text);
-            let mut batch = Batch::default();
-            batch.line(&line);
-            let _ = self.printer.print(batch);
+            let _ = self.put(&line);
         }
+    }
+
+    /// Something that was done, in the form that is asked for.
+    fn tell(&mut self, text: &str, object: impl Fn(&str) -> Value) -> Result<(), Closed> {
+        let now_ms = clock::unix_ms();
+        let line = match &self.form {
+            Form::Lines(log) => log.timed(now_ms, &escape::value(text)),
+            Form::Objects(_) => object(&unit::rfc3339(now_ms)).to_string(),
+        };
+        self.put(&line)
+    }
+
+    fn put(&mut self, line: &str) -> Result<(), Closed> {
+        let mut batch = Batch::default();
+        batch.line(line);
+        self.printer.print(batch)
     }
 
     fn finish(self) {
@@ -177,15 +461,28 @@ impl Log {
 mod tests {
     use super::*;
 
-    fn served(source: &str, code: Option<&str>) -> AgentEvent {
+    fn served_at(source: &str, destination: &str, code: Option<&str>) -> AgentEvent {
         let error = |code: &str| ServeError { code: code.to_owned(), text: "no".to_owned() };
         let result = code.map_or_else(|| Ok("https://r.example/h/a".to_owned()), |code| Err(error(code)));
-        AgentEvent::Served { source: source.parse().unwrap(), result }
+        AgentEvent::Served {
+            source: source.parse().unwrap(),
+            destination: destination.parse().unwrap(),
+            result,
+            waiting: None,
+        }
+    }
+
+    fn served(source: &str, code: Option<&str>) -> AgentEvent {
+        served_at(source, "default", code)
+    }
+
+    fn route(source: &str, destination: &str) -> Route {
+        let route = Route::new(source.parse().unwrap(), "3000".parse().unwrap());
+        Route { destination: destination.parse().unwrap(), ..route }
     }
 
     fn standing(sources: &[&str]) -> Standing {
-        let route = |source: &&str| Route::new(source.parse().unwrap(), "3000".parse().unwrap());
-        Standing::new(&sources.iter().map(route).collect::<Vec<_>>())
+        Standing::new(&sources.iter().map(|source| route(source, "default")).collect::<Vec<_>>())
     }
 
     #[test]
@@ -205,7 +502,24 @@ mod tests {
     }
 
     #[test]
-    fn a_refusal_does_not_speak_for_other_destinations_of_the_source() {
-        assert_eq!(standing(&["a", "a"]).after(&served("a", Some("taken_over"))), None);
+    fn each_destination_of_a_source_stands_for_itself() {
+        let mut two = Standing::new(&[route("a", "default"), route("a", "ci")]);
+        assert_eq!(two.after(&served_at("a", "ci", Some("taken_over"))), None);
+        assert!(two.after(&served_at("a", "default", Some("taken_over"))).is_some());
+    }
+
+    #[test]
+    fn a_rule_that_is_refused_ends_as_the_refusal_does() {
+        let error = |status| AskError::Refused { status, code: String::new(), text: "no".to_owned() };
+        let end = |status| ServeEnd::RuleNotSet { of: "a".parse().unwrap(), error: error(status) }.exit();
+        assert_eq!((end(403), end(400)), (Exit::Refused, Exit::Failed));
+    }
+
+    #[test]
+    fn what_waits_is_chosen_by_name() {
+        for (name, expected) in Choice::NAMES {
+            assert_eq!(choice(name), Ok(expected));
+        }
+        assert!(choice("lastest").unwrap_err().ends_with("did you mean `latest`?"));
     }
 }

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use super::Exit;
 use super::context::{Context, require_file};
-use super::serve::serve;
+use super::serve::{Wishes, serve};
 use crate::config::project;
 
 const EXAMPLE: &str = "\
@@ -28,6 +28,8 @@ pub(super) struct Args {
     /// The project file
     #[arg(value_name = "FILE", default_value = project::FILE_NAME)]
     file: PathBuf,
+    #[command(flatten)]
+    wishes: Wishes,
 }
 
 pub(super) async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
@@ -38,5 +40,5 @@ pub(super) async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
     let mut settings = context.settings(context.server()?, project.routes)?;
     settings.in_flight_max = project.in_flight_max.unwrap_or(settings.in_flight_max);
     settings.target_ca = project.target_ca;
-    serve(context, settings).await
+    serve(context, settings, args.wishes, None).await
 }

@@ -10,6 +10,9 @@ use crate::suggest::did_you_mean;
 /// An app that thinks longer than this about a webhook has lost its sender long ago.
 const ANSWER_TIMEOUT_MAX: Duration = Duration::from_secs(3600);
 
+/// A script that waits for longer than this has lost its reader.
+const PATIENCE_MAX: Duration = Duration::from_secs(24 * 3600);
+
 /// The ways to share a destination, by name.
 pub(crate) const SHARING: [(&str, Sharing); 3] =
     [("pool", Sharing::Pool), ("replace", Sharing::Replace), ("broadcast", Sharing::Broadcast)];
@@ -55,8 +58,20 @@ pub(crate) fn host_field(text: &str) -> Result<HostField, String> {
 
 /// `30s`, `1m 30s`, `500ms`; a bare number is seconds.
 pub(crate) fn answer_timeout(text: &str) -> Result<Duration, String> {
-    let wrong =
-        || format!("expected a time such as `30s` or `2m`, more than none and at most an hour, not `{text}`");
+    time(text, ANSWER_TIMEOUT_MAX, "an hour")
+}
+
+/// The same, for a verb that waits: at most a day.
+pub(crate) fn patience(text: &str) -> Result<Duration, String> {
+    time(text, PATIENCE_MAX, "a day")
+}
+
+fn time(text: &str, most: Duration, most_in_words: &str) -> Result<Duration, String> {
+    let wrong = || {
+        format!(
+            "expected a time such as `30s` or `2m`, more than none and at most {most_in_words}, not `{text}`"
+        )
+    };
     let time = match text.parse::<u64>() {
         Ok(seconds) => Duration::from_secs(seconds),
         Err(_) => text
@@ -65,7 +80,7 @@ pub(crate) fn answer_timeout(text: &str) -> Result<Duration, String> {
             .and_then(|time| Duration::try_from(time).ok())
             .ok_or_else(wrong)?,
     };
-    if time.is_zero() || time > ANSWER_TIMEOUT_MAX { Err(wrong()) } else { Ok(time) }
+    if time.is_zero() || time > most { Err(wrong()) } else { Ok(time) }
 }
 
 #[cfg(test)]

@@ -25,7 +25,7 @@ const NAME_BYTES_MAX: usize = 60;
 
 /// The event's name, as text that is safe to show.
 #[must_use]
-pub(crate) fn event_name(headers: &HeaderBlock) -> Option<String> {
+pub fn event_name(headers: &HeaderBlock) -> Option<String> {
     let value = headers.iter().find_map(|(name, value)| {
         FIELDS.iter().any(|f| name.eq_ignore_ascii_case(f.as_bytes())).then_some(value)
     })?;

@@ -76,12 +76,13 @@ fn line(object: &impl serde::Serialize, into: &mut Batch) {
     });
 }
 
-/// The objects for something that happened at `at`: one, or one per target for a source with several.
+/// The objects for something that happened at `at`.
 fn objects(event: &AgentEvent, routes: &[Route], at: &str) -> Vec<Value> {
     let objects = match event {
         AgentEvent::Link(state) => vec![link(state)],
-        AgentEvent::Served { source, result } => {
-            routes.iter().filter(|route| route.source == *source).map(|route| served(route, result)).collect()
+        AgentEvent::Served { source, destination, result, waiting } => {
+            let is_meant = |route: &&Route| route.source == *source && route.destination == *destination;
+            routes.iter().filter(is_meant).map(|route| served(route, result, *waiting)).collect()
         }
         AgentEvent::Arrived(_) | AgentEvent::Answered(_) => Vec::new(),
         AgentEvent::Notice(text) => vec![json!({ "type": "notice", "text": text })],
@@ -132,13 +133,18 @@ fn link(state: &LinkState) -> Value {
     }
 }
 
-fn served(route: &Route, result: &Result<String, protocol::control::ServeError>) -> Value {
+fn served(
+    route: &Route,
+    result: &Result<String, protocol::control::ServeError>,
+    waiting: Option<u64>,
+) -> Value {
     json!({
         "type": "source",
         "name": route.source.as_str(),
         "destination": route.destination.as_str(),
         "target": route.target.to_string(),
         "url": result.as_ref().ok(),
+        "waiting": waiting,
         "error": result.as_ref().err().map(|error| json!({ "code": error.code, "text": error.text })),
     })
 }
@@ -207,15 +213,25 @@ mod tests {
                 ),
             ),
             (
-                AgentEvent::Served { source: github(), result: Ok("https://r.example/h/github".to_owned()) },
+                AgentEvent::Served {
+                    source: github(),
+                    destination: Default::default(),
+                    result: Ok("https://r.example/h/github".to_owned()),
+                    waiting: Some(12),
+                },
                 format!(
-                    r#"{{{at},"destination":"default","error":null,"name":"github","target":"http://localhost:3000/hooks","type":"source","url":"https://r.example/h/github"}}"#
+                    r#"{{{at},"destination":"default","error":null,"name":"github","target":"http://localhost:3000/hooks","type":"source","url":"https://r.example/h/github","waiting":12}}"#
                 ),
             ),
             (
-                AgentEvent::Served { source: github(), result: Err(refused) },
+                AgentEvent::Served {
+                    source: github(),
+                    destination: Default::default(),
+                    result: Err(refused),
+                    waiting: None,
+                },
                 format!(
-                    r#"{{{at},"destination":"default","error":{{"code":"scope_refused","text":"no"}},"name":"github","target":"http://localhost:3000/hooks","type":"source","url":null}}"#
+                    r#"{{{at},"destination":"default","error":{{"code":"scope_refused","text":"no"}},"name":"github","target":"http://localhost:3000/hooks","type":"source","url":null,"waiting":null}}"#
                 ),
             ),
             (

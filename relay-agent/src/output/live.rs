@@ -70,7 +70,7 @@ impl LiveLog {
     pub(crate) fn lines(&mut self, event: &AgentEvent, now_ms: u64) -> Vec<String> {
         let lines = match event {
             AgentEvent::Link(state) => self.link(state, now_ms),
-            AgentEvent::Served { source, result } => {
+            AgentEvent::Served { source, result, .. } => {
                 let result = result.clone().map_err(|error| error.to_string());
                 return self.served(source, result, now_ms);
             }

@@ -32,6 +32,11 @@ impl Batch {
         self.line_with(|text| text.extend_from_slice(line.as_bytes()));
     }
 
+    /// How many there are.
+    pub(crate) fn lines(&self) -> usize {
+        usize::try_from(self.lines).unwrap_or(usize::MAX)
+    }
+
     #[cfg(test)]
     pub(crate) fn text(&self) -> &str {
         std::str::from_utf8(&self.text).expect("lines are text")

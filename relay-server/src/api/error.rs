@@ -43,6 +43,25 @@ impl ApiError {
         Self::not_found("event_not_found", "there is no such event, or it was deleted by retention")
     }
 
+    pub(super) fn no_such_destination() -> Self {
+        Self::not_found("destination_not_found", "the source has no such destination")
+    }
+
+    pub(super) fn no_such_delivery() -> Self {
+        Self::not_found("delivery_not_found", "there is no such delivery, or it was deleted by retention")
+    }
+
+    /// Something is wrong with the server itself; its log says more.
+    pub(super) fn internal(message: &'static str) -> Self {
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", message)
+    }
+
+    /// Its body was not kept whole.
+    pub(super) fn truncated() -> Self {
+        let message = "the event's body was not kept whole: what would be sent is not what came";
+        Self::new(StatusCode::CONFLICT, "event_truncated", message)
+    }
+
     fn header(&self) -> Option<(HeaderName, HeaderValue)> {
         match self.status {
             StatusCode::UNAUTHORIZED => Some((WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"))),
@@ -72,7 +91,7 @@ impl From<StoreError> for ApiError {
             StoreError::Database(cause) => {
                 tracing::error!(error = %cause, "the database refused an API call");
                 let message = "something is wrong with the server's database; its log says what";
-                return Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", message);
+                return Self::internal(message);
             }
         };
         Self::new(StatusCode::SERVICE_UNAVAILABLE, code, message)
@@ -86,9 +105,11 @@ impl From<SourceError> for ApiError {
                 Self::new(StatusCode::CONFLICT, "name_taken", "the name is taken; choose another")
             }
             SourceError::NotFound => Self::no_such_source(),
-            SourceError::TooMany => {
-                Self::new(StatusCode::CONFLICT, "too_many", "the project has as many sources as there may be")
-            }
+            SourceError::TooMany => Self::new(
+                StatusCode::CONFLICT,
+                "too_many",
+                "there are as many as there may be: 10,000 sources of a project, 32 destinations of a source",
+            ),
             SourceError::Store(error) => error.into(),
         }
     }

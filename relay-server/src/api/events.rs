@@ -2,27 +2,25 @@
 
 use axum::Json;
 use axum::extract::{Path, State};
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use http::header::{CONTENT_DISPOSITION, CONTENT_TYPE, HeaderName};
 use protocol::field::HeaderBlock;
 use protocol::id::EventId;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use super::body::{self, BodyView};
+use super::deliveries::{self, DetailedDelivery};
 use super::error::ApiError;
 use super::identity::Caller;
 use super::input::Params;
 use super::{ApiState, moment};
-use crate::model::{Captured, Times};
+use crate::model::Times;
 use crate::store::{EVENTS_MAX, EventDetail, EventFilter, EventSummary, Only, OutcomeKind};
 
 /// Events of a page when nothing is asked for.
 const EVENTS_DEFAULT: usize = 50;
-
-/// Says on a body that it is not the whole one.
-const TRUNCATED: HeaderName = HeaderName::from_static("relay-truncated");
 
 /// One event in a list. Targets that are not UTF-8 are shown with replacement characters.
 #[derive(Serialize)]
@@ -78,6 +76,7 @@ pub(super) struct Wanted {
     method: Option<String>,
     outcome: Option<OutcomeKind>,
     /// `500`, or `5xx`.
+    #[serde(default, deserialize_with = "number_or_text")]
     status: Option<String>,
     /// RFC 3339.
     since: Option<String>,
@@ -101,14 +100,31 @@ impl Wanted {
     }
 }
 
+/// In a query everything is text; in a body a status may be a number.
+fn number_or_text<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Option<String>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Either {
+        Number(u16),
+        Text(String),
+    }
+    Ok(Option::<Either>::deserialize(from)?.map(|either| match either {
+        Either::Number(number) => number.to_string(),
+        Either::Text(text) => text,
+    }))
+}
+
 /// `404` or `4xx` as a range.
 fn statuses(text: &str) -> Result<(u16, u16), ApiError> {
-    let class = text.strip_suffix("xx").and_then(|class| class.parse::<u16>().ok()).filter(|c| (1..=5).contains(c));
+    let class =
+        text.strip_suffix("xx").and_then(|class| class.parse::<u16>().ok()).filter(|c| (1..=5).contains(c));
     let one = text.parse::<u16>().ok().filter(|status| (100..600).contains(status));
     match (class, one) {
         (Some(class), _) => Ok((class * 100, class * 100 + 99)),
         (None, Some(status)) => Ok((status, status)),
-        (None, None) => Err(ApiError::malformed("status: a number from 100 to 599, or a class such as `5xx`")),
+        (None, None) => {
+            Err(ApiError::malformed("status: a number from 100 to 599, or a class such as `5xx`"))
+        }
     }
 }
 
@@ -131,12 +147,17 @@ pub(super) async fn list(
     let filter = EventFilter { project: caller.project(), sources, before, limit, only: page.only.only()? };
     let found = state.store.events(filter).await?;
     let next = found.next.map(|next| next.to_string());
-    let views = found.events.iter().filter_map(|event| Some(view(event, caller.name_of(&state, event.source)?)));
+    let views =
+        found.events.iter().filter_map(|event| Some(view(event, caller.name_of(&state, event.source)?)));
     Ok(Json(json!({ "events": views.collect::<Vec<_>>(), "next": next })))
 }
 
 /// The event with that id, and its source's name, if it is the caller's to look at.
-async fn find(state: &ApiState, caller: &Caller, id: &str) -> Result<(EventDetail, String), ApiError> {
+pub(super) async fn find(
+    state: &ApiState,
+    caller: &Caller,
+    id: &str,
+) -> Result<(EventDetail, String), ApiError> {
     let id = id.parse::<EventId>().map_err(|_| ApiError::no_such_event())?;
     let event = state.store.event(caller.project(), id).await?.ok_or_else(ApiError::no_such_event)?;
     let source = caller.name_of(state, event.summary.source).ok_or_else(ApiError::no_such_event)?;
@@ -147,10 +168,13 @@ async fn find(state: &ApiState, caller: &Caller, id: &str) -> Result<(EventDetai
 struct DetailView<'a> {
     #[serde(flatten)]
     summary: EventView<'a>,
+    seq: Option<u64>,
+    related: Option<String>,
     headers: Vec<[String; 2]>,
     exact: Option<ExactView>,
     body: BodyView<'a>,
     answer: AnswerView<'a>,
+    deliveries: Vec<DetailedDelivery<'a>>,
 }
 
 /// The request's target and header fields as base64; only for an event whose text says less than was sent.
@@ -180,49 +204,38 @@ struct AnswerView<'a> {
     body: BodyView<'a>,
 }
 
-/// A body as text where it is some, else as base64.
-#[derive(Serialize)]
-struct BodyView<'a> {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    text: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    base64: Option<String>,
-    total_bytes: u64,
-    truncated: bool,
-}
-
-fn body_view(body: &Captured) -> BodyView<'_> {
-    let text = std::str::from_utf8(&body.bytes).ok();
-    BodyView {
-        text,
-        base64: text.is_none().then(|| STANDARD.encode(&body.bytes)),
-        total_bytes: body.total_bytes,
-        truncated: body.is_truncated(),
-    }
-}
-
-fn fields(block: &HeaderBlock) -> Vec<[String; 2]> {
+/// Header fields as pairs of name and value.
+pub(super) fn fields(block: &HeaderBlock) -> Vec<[String; 2]> {
     let text = |bytes| String::from_utf8_lossy(bytes).into_owned();
     block.iter().map(|(name, value)| [text(name), text(value)]).collect()
 }
 
-/// `GET /events/{id}`: everything that was kept.
+/// `GET /events/{id}`: everything that was kept, and what became of its deliveries.
 pub(super) async fn show(
     State(state): State<ApiState>,
     caller: Caller,
     Path(id): Path<String>,
 ) -> Result<Json<Value>, ApiError> {
     let (event, source) = find(&state, &caller, &id).await?;
+    let made = state.store.deliveries_of(event.summary.id).await?;
+    let names = deliveries::Names::of(&state, made.iter().map(|(delivery, _)| delivery)).await?;
+    let start = body::start(&state, event.summary.id, &event.body).await?;
     let shown = DetailView {
-        summary: view(&event.summary, source),
+        seq: event.summary.seq,
+        related: event.summary.related.map(|related| related.to_string()),
         headers: fields(&event.headers),
         exact: exact(&event),
-        body: body_view(&event.body),
+        body: start.view(),
         answer: AnswerView {
             status: event.answer.status,
             headers: fields(&event.answer.headers),
-            body: body_view(&event.answer.body),
+            body: body::view(&event.answer.body),
         },
+        deliveries: made
+            .iter()
+            .map(|(delivery, attempts)| names.detailed(delivery, source.clone(), attempts))
+            .collect(),
+        summary: view(&event.summary, source),
     };
     Ok(Json(json!(shown)))
 }
@@ -234,11 +247,5 @@ pub(super) async fn body(
     Path(id): Path<String>,
 ) -> Result<Response, ApiError> {
     let (event, _) = find(&state, &caller, &id).await?;
-    let is_truncated = if event.body.is_truncated() { "true" } else { "false" };
-    let fields = [
-        (CONTENT_TYPE, "application/octet-stream".to_owned()),
-        (CONTENT_DISPOSITION, format!("attachment; filename=\"{}.bin\"", event.summary.id)),
-        (TRUNCATED, is_truncated.to_owned()),
-    ];
-    Ok((fields, event.body.bytes).into_response())
+    body::download(&state, event.summary.id, event.body).await
 }

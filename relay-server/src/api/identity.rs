@@ -1,7 +1,8 @@
 //! Who calls, and what they may: decided here and nowhere else.
 //!
-//! `admin` may do everything in its project, `read` may look at everything, `agent` may look at what it may serve.
-//! What lies in another project does not exist.
+//! `admin` may do everything in its project, `read` may look at everything, `agent` may look at what it may serve; one
+//! that may also make sources manages those: destinations, replays, what waits. What lies in another project does not
+//! exist.
 
 use axum::extract::FromRequestParts;
 use http::StatusCode;
@@ -91,6 +92,35 @@ impl Caller {
         }
     }
 
+    /// Whether the caller may make, change and send things of the project's source of that name.
+    pub(super) fn may_manage(&self, slug: &str) -> bool {
+        match &self.token.scope {
+            Scope::Admin => true,
+            Scope::Agent { create, .. } => *create && self.may_see(slug),
+            Scope::Read => false,
+        }
+    }
+
+    /// Goes on only for those who may manage the source of that name: `admin`, and `agent` that may make sources.
+    pub(super) fn must_manage(&self, slug: &str) -> Result<(), ApiError> {
+        if self.may_manage(slug) { Ok(()) } else { Err(scope_refused(MANAGERS)) }
+    }
+
+    /// Goes on only for those who may manage some source.
+    pub(super) fn must_manage_some(&self) -> Result<(), ApiError> {
+        match self.token.scope {
+            Scope::Admin | Scope::Agent { create: true, .. } => Ok(()),
+            Scope::Agent { create: false, .. } | Scope::Read => Err(scope_refused(MANAGERS)),
+        }
+    }
+
+    /// The live source of that name, if it is the caller's to manage.
+    pub(super) fn managed(&self, state: &ApiState, slug: &str) -> Result<std::sync::Arc<Source>, ApiError> {
+        let source = self.source(state, slug)?;
+        self.must_manage(source.slug.as_str())?;
+        Ok(source)
+    }
+
     /// The live source of that name, if it is the caller's to look at.
     pub(super) fn source(&self, state: &ApiState, slug: &str) -> Result<std::sync::Arc<Source>, ApiError> {
         let found = state.store.source(slug).filter(|source| source.project == self.project());
@@ -114,6 +144,8 @@ impl Caller {
         }
     }
 }
+
+const MANAGERS: &str = "this needs a token of scope `admin`, or of scope `agent` that may make sources";
 
 fn scope_refused(message: &'static str) -> ApiError {
     ApiError::new(StatusCode::FORBIDDEN, "scope_refused", message)

@@ -26,9 +26,11 @@ where
                 let message = "say `Content-Type: application/json`";
                 ApiError::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "not_json", message)
             }
-            other if other.status() == StatusCode::PAYLOAD_TOO_LARGE => {
-                ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", "at most 1 MiB")
-            }
+            other if other.status() == StatusCode::PAYLOAD_TOO_LARGE => ApiError::new(
+                StatusCode::PAYLOAD_TOO_LARGE,
+                "body_too_large",
+                "the body is larger than this route takes",
+            ),
             other => ApiError::malformed(other.body_text()),
         })
     }

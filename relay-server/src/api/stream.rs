@@ -18,7 +18,9 @@ use super::error::ApiError;
 use super::events::{self, EventView};
 use super::identity::Caller;
 use super::input::Params;
-use crate::activity::{Seen, Watch};
+use crate::activity::{Seen, Settled, Watch};
+use crate::delivery::verdict::AttemptOutcome;
+use crate::store::{Next, OutcomeKind, Settlement};
 
 /// How often the token and the server's state are looked at: a revoked token sees nothing new after a second.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
@@ -70,6 +72,27 @@ struct Line<'a> {
     event: EventView<'a>,
 }
 
+/// A settled attempt of a stored delivery.
+fn settled_line(settled: &Settled, source: &str) -> serde_json::Value {
+    let Settlement { delivery, attempt, record, next } = &settled.settlement;
+    let (outcome, status, reason) = match record.as_ref().map(|record| record.outcome) {
+        None => (None, None, None),
+        Some(AttemptOutcome::Answered(status)) => (Some(OutcomeKind::Answered), Some(status), None),
+        Some(AttemptOutcome::NotSent(reason)) => (Some(OutcomeKind::NotSent), None, Some(reason)),
+        Some(AttemptOutcome::SentNoAnswer(reason)) => (Some(OutcomeKind::SentNoAnswer), None, Some(reason)),
+    };
+    let ended_by = match next {
+        Next::Dead(reason) | Next::Cancelled(reason) => Some(*reason),
+        Next::Ready | Next::RetryAt(_) | Next::Delivered => None,
+    };
+    json!({
+        "type": "delivery", "id": delivery.to_string(), "event": delivery.event.to_string(), "source": source,
+        "destination": settled.destination.as_str(), "state": next.state(), "attempt": attempt,
+        "outcome": outcome, "status": status, "reason": ended_by.or(reason),
+        "total_us": record.as_ref().map(|record| record.times.total_us),
+    })
+}
+
 enum Happened {
     Seen(Option<Seen>),
     TimeToLook,
@@ -100,6 +123,10 @@ impl Follower {
     fn line(&self, seen: Seen) -> Option<Bytes> {
         let mut line = match seen {
             Seen::Gap(missed) => json!({ "type": "gap", "missed": missed }).to_string(),
+            Seen::Settled(settled) => {
+                let source = self.caller.name_of(&self.state, settled.source)?;
+                settled_line(&settled, &source).to_string()
+            }
             Seen::Event(event) => {
                 let source = self.caller.name_of(&self.state, event.source)?;
                 serde_json::to_string(&Line { r#type: "event", event: events::view(&event, source) }).ok()?

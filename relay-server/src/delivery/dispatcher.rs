@@ -7,6 +7,8 @@
 
 mod attempting;
 mod lane;
+#[cfg(test)]
+mod tests;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
@@ -18,12 +20,13 @@ use self::attempting::Attempting;
 pub(super) use self::attempting::judge;
 use self::lane::{Lane, Room};
 use super::url::UrlSender;
+use crate::activity::{Activity, Settled};
 use crate::clock::Clock;
 use crate::jq::Jq;
 use crate::metrics::Metrics;
 use crate::model::{DestinationId, Source};
 use crate::signing::SigningKey;
-use crate::store::{Health, Leased, Settlement, Store, StoreError, Want};
+use crate::store::{CANCEL_STEP, Health, Leased, Settlement, Store, StoreError, Want};
 use crate::tunnel::registry::Registry;
 
 /// Most attempts under way, all destinations together, and most bytes of their bodies in memory.
@@ -35,6 +38,9 @@ const CLAIM_MAX: u32 = 64;
 
 /// Added to an attempt's timeout to give its lease: opening a stream, reading the answer, and the commit.
 const LEASE_MARGIN_MS: u64 = 60_000;
+
+/// How often to look whether everything under way has ended, once nothing new is begun.
+const DRAIN_LOOK: Duration = Duration::from_millis(20);
 
 /// How long to wait after the store refused a turn.
 const STORE_RETRY: Duration = Duration::from_millis(500);
@@ -53,6 +59,8 @@ pub struct Parts {
     pub signing: SigningKey,
     /// Counts.
     pub metrics: Arc<Metrics>,
+    /// Tells whoever watches.
+    pub activity: Activity,
     /// Wall clock.
     pub clock: Clock,
     /// Where attempts run.
@@ -115,14 +123,35 @@ impl Dispatcher {
         self.inner.parts.store.arrivals().wake();
     }
 
+    fn inbox_is_empty(&self) -> bool {
+        self.inner.inbox.lock().expect("nothing panics while it holds the inbox").finished.is_empty()
+    }
+
     fn take_inbox(&self) -> Inbox {
         std::mem::take(&mut *self.inner.inbox.lock().expect("nothing panics while it holds the inbox"))
     }
 
-    /// Works until the drain: then what is under way may finish, and is settled.
+    /// Takes over from an earlier life of the server: what it left leased, and which destinations something waits for.
+    /// To be done before anything new comes in, so that nothing new overtakes.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn take_over(&self) -> Result<(), StoreError> {
+        let store = &self.inner.parts.store;
+        let cut_off = store.expire_leases().await?;
+        if cut_off > 0 {
+            tracing::info!(cut_off, "attempts were cut off when the server last ended");
+        }
+        let open = store.open_destinations().await?;
+        open.into_iter().for_each(|destination| store.arrivals().add(destination));
+        Ok(())
+    }
+
+    /// Works until the drain: then what is under way may finish, live exchanges that are owed a settlement included,
+    /// and is settled.
     pub async fn run(self) {
-        let mut desk = Desk { dispatcher: self, lanes: HashMap::new(), unsettled: Vec::new(), bytes_in_flight: 0 };
-        desk.begin().await;
+        let mut desk =
+            Desk { dispatcher: self, lanes: HashMap::new(), unsettled: Vec::new(), bytes_in_flight: 0 };
         desk.work().await;
     }
 }
@@ -131,7 +160,7 @@ impl Dispatcher {
 struct Desk {
     dispatcher: Dispatcher,
     lanes: HashMap<DestinationId, Lane>,
-    unsettled: Vec<Settlement>,
+    unsettled: Vec<(DestinationId, Settlement)>,
     bytes_in_flight: u64,
 }
 
@@ -139,25 +168,13 @@ struct Desk {
 struct Plan {
     wants: Vec<Want>,
     wake: Option<Instant>,
+    /// Deleted destinations for which something may still wait.
+    orphaned: Vec<DestinationId>,
 }
 
 impl Desk {
     fn parts(&self) -> &Parts {
         &self.dispatcher.inner.parts
-    }
-
-    /// Takes over from an earlier life of the server.
-    async fn begin(&mut self) {
-        let store = self.parts().store.clone();
-        match store.expire_leases().await {
-            Ok(0) => {}
-            Ok(cut_off) => tracing::info!(cut_off, "attempts were cut off when the server last ended"),
-            Err(error) => tracing::error!(%error, "leases could not be taken over"),
-        }
-        match store.open_destinations().await {
-            Ok(open) => open.into_iter().for_each(|destination| store.arrivals().add(destination)),
-            Err(error) => tracing::error!(%error, "what waits could not be looked up"),
-        }
     }
 
     async fn work(&mut self) {
@@ -167,23 +184,26 @@ impl Desk {
             let plan = self.plan(tasks.is_draining());
             if !plan.wants.is_empty() || !self.unsettled.is_empty() {
                 self.turn(plan.wants).await;
+                self.cancel_orphans(plan.orphaned);
                 continue;
             }
-            if tasks.is_draining() && self.in_flight() == 0 {
-                return;
+            self.cancel_orphans(plan.orphaned);
+            if tasks.is_draining() {
+                if tasks.alive() == 0 && self.dispatcher.inbox_is_empty() {
+                    return;
+                }
+                // Whatever still runs may end without a word to us.
+                tokio::time::sleep(DRAIN_LOOK).await;
+                continue;
             }
             let wake = plan.wake;
             let store = self.parts().store.clone();
             tokio::select! {
                 () = store.arrivals().woken() => {}
                 () = async { tokio::time::sleep_until(wake.expect("guarded").into()).await }, if wake.is_some() => {}
-                () = tasks.draining(), if !tasks.is_draining() => {}
+                () = tasks.draining() => {}
             }
         }
-    }
-
-    fn in_flight(&self) -> u32 {
-        self.lanes.values().map(|lane| lane.in_flight).sum()
     }
 
     /// Takes in what happened.
@@ -211,7 +231,7 @@ impl Desk {
                 self.lane(destination, now).end(was_reached, now);
             }
             self.lane(destination, now).has_more = true;
-            self.unsettled.push(settlement);
+            self.unsettled.push((destination, settlement));
         }
     }
 
@@ -221,7 +241,7 @@ impl Desk {
 
     /// What to ask the store for.
     fn plan(&mut self, is_draining: bool) -> Plan {
-        let mut plan = Plan { wants: Vec::new(), wake: None };
+        let mut plan = Plan { wants: Vec::new(), wake: None, orphaned: Vec::new() };
         let parts = &self.dispatcher.inner.parts;
         let in_flight: u32 = self.lanes.values().map(|lane| lane.in_flight).sum();
         let mut left = IN_FLIGHT_MAX.saturating_sub(in_flight);
@@ -232,7 +252,9 @@ impl Desk {
         let now = Instant::now();
         self.lanes.retain(|destination, lane| {
             let Some(source) = parts.store.source_of(*destination) else {
-                // Deleted: what waits for it is cancelled by whoever deletes it.
+                if lane.in_flight == 0 {
+                    plan.orphaned.push(*destination);
+                }
                 return lane.in_flight > 0;
             };
             if lane.is_idle() {
@@ -266,15 +288,36 @@ impl Desk {
         plan
     }
 
+    /// Ends what waits for deleted destinations. Whoever deletes one does so too; this finds what was under way then,
+    /// was accepted in the same moment, or was left when the server ended.
+    fn cancel_orphans(&self, orphaned: Vec<DestinationId>) {
+        for destination in orphaned {
+            let store = self.parts().store.clone();
+            if !self.unsettled.is_empty() {
+                // What the store refused to settle may wait again: after the next turn.
+                store.arrivals().add(destination);
+                continue;
+            }
+            self.parts().tasks.spawn(async move {
+                while let Ok(CANCEL_STEP) = store.cancel_waiting(destination, 0, "destination_deleted").await
+                {
+                }
+            });
+        }
+    }
+
     /// One turn: settles what is over, leases what may begin, and begins it.
     async fn turn(&mut self, wants: Vec<Want>) {
-        let settlements = Arc::new(std::mem::take(&mut self.unsettled));
+        let (unsettled, settlements): (Vec<_>, Vec<_>) =
+            std::mem::take(&mut self.unsettled).into_iter().unzip();
+        let settlements = Arc::new(settlements);
         let parts = &self.dispatcher.inner.parts;
         match parts.store.advance(Arc::clone(&settlements), wants).await {
             Ok(advanced) => {
-                for settlement in settlements.iter() {
+                for (destination, settlement) in unsettled.iter().zip(settlements.iter()) {
                     parts.metrics.settled(settlement);
                     attempting::log(settlement);
+                    parts.activity.tell_settled(|| settled(parts, *destination, settlement));
                 }
                 let (now, now_ms) = (Instant::now(), parts.clock.now_ms());
                 let mut of_lane: HashMap<DestinationId, Vec<Leased>> = HashMap::new();
@@ -285,13 +328,15 @@ impl Desk {
                     let leased = of_lane.remove(&state.destination).unwrap_or_default();
                     let lane = self.lane(state.destination, now);
                     lane.has_more = state.has_more;
-                    lane.due = state.next_due_ms.map(|due_ms| now + Duration::from_millis(due_ms.saturating_sub(now_ms)));
+                    lane.due = state
+                        .next_due_ms
+                        .map(|due_ms| now + Duration::from_millis(due_ms.saturating_sub(now_ms)));
                     lane.begin(u32::try_from(leased.len()).unwrap_or(u32::MAX));
                     self.begin_attempts(leased);
                 }
             }
             Err(error) => {
-                self.unsettled = Arc::unwrap_or_clone(settlements);
+                self.unsettled = unsettled.into_iter().zip(Arc::unwrap_or_clone(settlements)).collect();
                 match error {
                     StoreError::Poisoned | StoreError::Closed => self.unsettled.clear(),
                     error => {
@@ -314,7 +359,8 @@ impl Desk {
         }
         self.bytes_in_flight += leased.iter().map(|one| one.memory_bytes).sum::<u64>();
         // Each is settled whatever happens to the task that makes it.
-        let attempts = leased.into_iter().map(|one| Attempting::new(self.dispatcher.clone(), one)).collect::<Vec<_>>();
+        let attempts =
+            leased.into_iter().map(|one| Attempting::new(self.dispatcher.clone(), one)).collect::<Vec<_>>();
         let dispatcher = self.dispatcher.clone();
         self.parts().tasks.spawn(async move {
             let events = attempts.iter().map(|attempt| attempt.event()).collect();
@@ -333,6 +379,13 @@ impl Desk {
             }
         });
     }
+}
+
+/// What watchers are told.
+fn settled(parts: &Parts, destination: DestinationId, settlement: &Settlement) -> Option<Settled> {
+    let source = parts.store.source_of(destination)?;
+    let name = source.destination(destination)?.name.clone();
+    Some(Settled { source: source.id, destination: name, settlement: settlement.clone() })
 }
 
 impl Source {

@@ -1,11 +1,14 @@
 //! Taking an event in for good: the whole body first, then one transaction, and only then a word to the sender.
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
+use link::Tasks;
 use protocol::field::HeaderBlock;
 use protocol::id::EventId;
+use tokio::sync::oneshot;
 
 use super::body::{BodyFault, Gathered, Piece, RequestBody, next_piece};
 use super::capture::Capture;
@@ -16,13 +19,43 @@ use crate::model::{Captured, Source};
 use crate::refusal::Refusal;
 use crate::store::{Acceptance, Accepted, NewDelivery, Start, Store, StoreError};
 
-/// A request body that is there whole, and kept if it is in a file.
+/// A request body that is there whole.
 #[derive(Debug, Clone)]
 pub struct Whole {
     /// The body.
     pub body: Captured,
     /// Trailer fields.
     pub trailers: HeaderBlock,
+    /// Its file, if it is in one.
+    pub file: Option<Arc<OwnFile>>,
+}
+
+/// The file of a body no row speaks of yet. Removed when dropped, unless one does by then.
+#[derive(Debug)]
+pub struct OwnFile {
+    path: PathBuf,
+    is_kept: AtomicBool,
+}
+
+impl OwnFile {
+    /// Where it is.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    fn keep(&self) {
+        self.is_kept.store(true, Ordering::Relaxed);
+    }
+}
+
+impl Drop for OwnFile {
+    fn drop(&mut self) {
+        if !*self.is_kept.get_mut() {
+            // One that cannot be removed is swept at the next start.
+            let _ = std::fs::remove_file(&self.path);
+        }
+    }
 }
 
 /// Why an event was not taken in.
@@ -68,13 +101,28 @@ pub struct Intake {
     pub store: Store,
     /// Tells of them.
     pub recorder: Arc<Recorder>,
+    /// Where an acceptance goes on whose sender gave up.
+    pub tasks: Tasks,
 }
 
 impl Intake {
-    /// Where the body of an event is, if it went into a file.
-    #[must_use]
-    pub fn path(&self, event: EventId) -> PathBuf {
-        self.store.body_files().path(event)
+    /// Has the store take an event in, together with its body's file. Goes on when whoever waits gives up: the file
+    /// must not go while its row may come.
+    async fn accept(
+        &self,
+        acceptance: Acceptance,
+        file: Option<Arc<OwnFile>>,
+    ) -> Result<Accepted, StoreError> {
+        let Some(file) = file else { return self.store.accept(acceptance).await };
+        let (store, (tell, told)) = (self.store.clone(), oneshot::channel());
+        self.tasks.spawn(async move {
+            let accepted = store.accept(acceptance).await;
+            if matches!(accepted, Ok(Accepted::Stored { .. })) {
+                file.keep();
+            }
+            let _ = tell.send(accepted);
+        });
+        told.await.unwrap_or(Err(StoreError::Closed))
     }
 
     /// The whole body: what was gathered, and what is still to come. The capture sees the rest pass.
@@ -109,7 +157,9 @@ impl Intake {
             trailers = Some(end);
         }
         let body = spool.finish().await.map_err(|error| self.disk_failed(&error))?;
-        Ok(Whole { body, trailers: trailers.unwrap_or_default() })
+        let own = || OwnFile { path: self.store.body_files().path(event), is_kept: AtomicBool::new(false) };
+        let file = body.is_in_file.then(|| Arc::new(own()));
+        Ok(Whole { body, trailers: trailers.unwrap_or_default(), file })
     }
 
     /// A full disk is told to the sender; a broken one ends the process, since nothing on it can be relied on.
@@ -140,20 +190,14 @@ impl Intake {
         let others = source.destinations.iter().skip(1);
         deliveries.extend(first.map(|start| NewDelivery { destination: source.destinations[0].id, start }));
         deliveries.extend(others.map(|other| NewDelivery { destination: other.id, start: Start::Ready }));
+        let file = whole.file.clone();
         let record = recording.into_accepted(whole, answer);
         let dedupe = source.rules.dedupe.as_ref();
         let dedupe = dedupe.and_then(|rule| dedupe::key(rule, &record.headers, &record.body));
-        let (event, is_in_file) = (record.id, record.body.is_in_file);
-        let summary = record.clone();
-        let accepted = self.store.accept(Acceptance { record, deliveries, dedupe }).await;
-        let is_kept = matches!(accepted, Ok(Accepted::Stored { .. }));
-        if is_in_file && !is_kept {
-            let path = self.path(event);
-            let _ = tokio::task::spawn_blocking(move || std::fs::remove_file(path)).await;
-        }
-        let accepted = accepted?;
+        let summary = self.recorder.activity.prepare(&record);
+        let accepted = self.accept(Acceptance { record, deliveries, dedupe }, file).await?;
         self.recorder.metrics.events_recorded.inc();
-        self.recorder.activity.publish(&summary);
+        self.recorder.activity.tell(summary);
         Ok(match accepted {
             Accepted::Stored { .. } => {
                 self.recorder.metrics.events_accepted.inc();
@@ -179,16 +223,18 @@ impl Intake {
         recording: &mut Recording,
         whole: Whole,
     ) -> Result<(), Refusal> {
+        let file = whole.file.clone();
         let record = recording.accepted_so_far(whole);
         let others = source.destinations.iter().skip(1);
-        let deliveries = others.map(|other| NewDelivery { destination: other.id, start: Start::Ready }).collect();
+        let deliveries =
+            others.map(|other| NewDelivery { destination: other.id, start: Start::Ready }).collect();
         let rule = source.rules.dedupe.as_ref().filter(|_| record.answer.status < 400);
         let dedupe = rule.and_then(|rule| dedupe::key(rule, &record.headers, &record.body));
-        let summary = record.clone();
-        match self.store.accept(Acceptance { record, deliveries, dedupe }).await {
+        let summary = self.recorder.activity.prepare(&record);
+        match self.accept(Acceptance { record, deliveries, dedupe }, file).await {
             Ok(_) => {
                 self.recorder.metrics.events_accepted.inc();
-                self.recorder.activity.publish(&summary);
+                self.recorder.activity.tell(summary);
                 Ok(())
             }
             Err(error) => {

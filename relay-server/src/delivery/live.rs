@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use link::{BodySend, BodyStream, ExchangeError, FrameRecv, StreamError};
 use protocol::code::StreamCode;
 use protocol::codec::Extensions;
@@ -34,7 +35,7 @@ use crate::model::{
     RecordedAnswer, ReplyMode, RequestShape, Source, Times,
 };
 use crate::refusal::Refusal;
-use crate::store::{Next, Settlement, Start};
+use crate::store::{EventDetail, Next, OutcomeKind, Settlement, Start};
 use crate::tunnel::registry::{Claim, NoClaim, Registry};
 use link::Tasks;
 
@@ -105,6 +106,8 @@ pub enum Reply {
     Switched(ResponseHead, Box<Switched>),
     /// It was kept, for this source under this id; the sender is told so.
     Accepted(Arc<Source>, EventId, Receipt),
+    /// It is a copy; the sender is told what the first, of this id, was told.
+    Copy(ResponseHead, AnswerBody, EventId),
     /// The relay's own no.
     Refused(Refusal),
     /// Nobody is there to be told.
@@ -180,7 +183,8 @@ impl Live {
             Err(fault) => return body_fault(recording, fault),
         };
         // What may have to be kept after the app has seen it is kept first: the sender cannot be asked for it again.
-        if needs_whole(&source) && !order.is_upgrade
+        if needs_whole(&source)
+            && !order.is_upgrade
             && let Err(fault) = upload.complete(&self.intake, order.event).await
         {
             return self.fault(recording, fault);
@@ -189,7 +193,9 @@ impl Live {
         let whole = source.rules.dedupe.as_ref().and_then(|_| upload.whole_so_far());
         let _first = match self.first_of_copies(&source, &mut recording, whole.as_ref(), deadline).await {
             Ok(first) => first,
-            Err(Copied::Before) => return self.keep(&source, "duplicate", recording, upload, Start::Ready).await,
+            Err(Copied::Before) => {
+                return self.keep(&source, "duplicate", recording, upload, Start::Ready).await;
+            }
             Err(Copied::StillUnderWay) => return refuse(recording, Refusal::AppSlow),
             Err(Copied::Unknown(fault)) => return self.fault(recording, fault),
         };
@@ -217,7 +223,9 @@ impl Live {
                 Missed::Slow(held) => return self.keep_slow(&source, *held, recording, upload).await,
                 Missed::Failed(attempt) => {
                     let next = self.judge(&attempt, &source);
-                    return self.keep(&source, "app_failed", recording, upload, Start::Tried(attempt, next)).await;
+                    return self
+                        .keep(&source, "app_failed", recording, upload, Start::Tried(attempt, next))
+                        .await;
                 }
                 Missed::Over(refusal, outcome, timing) => (refusal, outcome, timing),
                 Missed::Again => match self.registry.claim(primary.id, primary.sharing, &tried) {
@@ -225,9 +233,7 @@ impl Live {
                         claim = next;
                         continue;
                     }
-                    Ok(_) | Err(_) => {
-                        (Refusal::AgentAway, Outcome::NotSent("agent_away"), Timing::default())
-                    }
+                    Ok(_) | Err(_) => (Refusal::AgentAway, Outcome::NotSent("agent_away"), Timing::default()),
                 },
             };
             if let Outcome::NotSent(reason) = outcome
@@ -286,10 +292,35 @@ impl Live {
         let status = source.rules.accepted.status;
         let answer = StoredAnswer::Relay { status, why };
         match self.intake.take_in(source, recording, whole, answer, Some(start)).await {
+            Ok(Receipt { duplicate_of: Some(first) }) => self.like_the_first(source, event, first).await,
             Ok(receipt) => Reply::Accepted(Arc::clone(source), event, receipt),
             Err(Fault::Relay(refusal)) => Reply::Refused(refusal),
             Err(Fault::Body(_)) => Reply::Gone,
         }
+    }
+
+    /// The answer to a copy: what the first was told. An app's answer that was not kept whole leaves its status.
+    async fn like_the_first(&self, source: &Arc<Source>, event: EventId, first: EventId) -> Reply {
+        let found = self.intake.store.load(vec![first]).await.unwrap_or_default().pop();
+        let live = found.filter(|first| first.summary.outcome == OutcomeKind::Answered);
+        let Some(EventDetail { answer, .. }) = live else {
+            return Reply::Accepted(Arc::clone(source), event, Receipt { duplicate_of: Some(first) });
+        };
+        let framing = answer.headers.framing().ok().flatten();
+        let is_whole = !answer.body.is_truncated();
+        let (headers, framing, bytes) = match framing {
+            Some(framing) if is_whole => (answer.headers, framing, answer.body.bytes),
+            _ => (HeaderBlock::default(), BodyFraming::Length(0), Bytes::new()),
+        };
+        let head = ResponseHead {
+            status: answer.status,
+            reason: Vec::new(),
+            headers,
+            body: framing,
+            timing: Timing::default(),
+            extensions: Extensions::default(),
+        };
+        Reply::Copy(head, AnswerBody::own(bytes), first)
     }
 
     /// Keeps an event of which not a byte reached the app, if its body can still be had.
@@ -311,7 +342,8 @@ impl Live {
         });
         match upload.whole(&self.intake, recording.event()).await {
             Ok(whole) => {
-                let start = if reason == "agent_away" { Start::Ready } else { Start::Tried(attempt, Next::Ready) };
+                let start =
+                    if reason == "agent_away" { Start::Ready } else { Start::Tried(attempt, Next::Ready) };
                 self.keep_whole(source, reason, recording, whole, start).await
             }
             Err(Some(fault)) => self.fault(recording, fault),
@@ -373,12 +405,18 @@ impl Live {
                 let outcome = tunnelled::outcome_of(&failure);
                 of(outcome, Some(failure.text), RecordedAnswer::default(), failure.timing)
             }
-            Ok(Err(None)) => {
-                of(AttemptOutcome::SentNoAnswer("answer_broke"), None, RecordedAnswer::default(), Timing::default())
-            }
-            Err(_) => {
-                of(AttemptOutcome::SentNoAnswer("app_slow"), None, RecordedAnswer::default(), Timing::default())
-            }
+            Ok(Err(None)) => of(
+                AttemptOutcome::SentNoAnswer("answer_broke"),
+                None,
+                RecordedAnswer::default(),
+                Timing::default(),
+            ),
+            Err(_) => of(
+                AttemptOutcome::SentNoAnswer("app_slow"),
+                None,
+                RecordedAnswer::default(),
+                Timing::default(),
+            ),
         };
         let next = self.judge(&attempt, &source);
         let settlement =
@@ -505,6 +543,7 @@ impl Live {
         waiting.held = Some(Under { held: Held { frames: FrameRecv::new(recv), claim }, recording });
         let waited = waiting.for_head(deadline, upload).await;
         let Under { held, mut recording } = waiting.held.take().expect("given above, taken here");
+        let method = &head.method;
         let head = match waited {
             Waited::Head(head) => head,
             Waited::Failed(failure) => return Err((failed(&failure), recording)),
@@ -513,7 +552,9 @@ impl Live {
                 tracing::debug!(%error, event.id = %order.event, "no answer");
                 return Err((over(Refusal::AppBroke, Outcome::SentNoAnswer("answer_broke")), recording));
             }
-            Waited::Slow if source.rules.if_slow == IfSlow::Accept && upload.is_whole() && !order.is_upgrade => {
+            Waited::Slow
+                if source.rules.if_slow == IfSlow::Accept && upload.is_whole() && !order.is_upgrade =>
+            {
                 return Err((Missed::Slow(Box::new(held)), recording));
             }
             Waited::Slow => {
@@ -535,7 +576,7 @@ impl Live {
             return Ok(Reply::Switched(head, Box::new(Switched { send, recv, claim, recording })));
         }
         drop(upgrade_half);
-        if head.body == BodyFraming::None && promises_body(&head, &order.method) {
+        if head.body == BodyFraming::None && promises_body(&head, method) {
             return Err((over(Refusal::AppBroke, Outcome::SentNoAnswer("answer_broke")), recording));
         }
         if source.rules.if_failed == IfFailed::Accept && is_worth_a_retry(head.status) && upload.is_whole() {

@@ -38,7 +38,8 @@ impl Schedule {
     #[must_use]
     pub fn delay(&self, attempt: u32, elapsed: Duration, chance: f64) -> Option<Duration> {
         let steps = attempt.saturating_sub(1);
-        let grown = u64::from(self.factor.max(1)).saturating_pow(steps).saturating_mul(u64::from(self.first_s));
+        let grown =
+            u64::from(self.factor.max(1)).saturating_pow(steps).saturating_mul(u64::from(self.first_s));
         let delay = Duration::from_secs(grown.min(u64::from(self.delay_s_max)));
         let moved = delay.mul_f64(1.0 - JITTER + 2.0 * JITTER * chance.clamp(0.0, 1.0));
         (elapsed + moved <= self.span()).then_some(moved)

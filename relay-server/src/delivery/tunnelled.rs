@@ -132,7 +132,9 @@ fn is_refusal(error: &ExchangeError) -> bool {
 fn of_failure(failure: Failure, started: Instant) -> Tried {
     let outcome = outcome_of(&failure);
     match (failure.kind, failure.sent) {
-        (FailureKind::DRAINING | FailureKind::NOT_SERVED | FailureKind::OVERLOADED, Sent::No) => Tried::NotTaken,
+        (FailureKind::DRAINING | FailureKind::NOT_SERVED | FailureKind::OVERLOADED, Sent::No) => {
+            Tried::NotTaken
+        }
         _ => failed(outcome, Some(failure.text), failure.timing, started),
     }
 }

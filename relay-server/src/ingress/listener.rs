@@ -333,6 +333,9 @@ impl Ingress {
                 (Outgoing::of_app(&response, body, event), Some(switched))
             }
             Reply::Accepted(source, event, receipt) => (Outgoing::of_receipt(&source, event, receipt), None),
+            Reply::Copy(response, body, first) => {
+                (Outgoing::of_app(&response, body, event).a_copy_of(first), None)
+            }
             Reply::Refused(refusal) => (Outgoing::of_relay(refusal, Some(event)), None),
             // Nobody reads this; hyper wants an answer all the same.
             Reply::Gone => {

@@ -126,17 +126,25 @@ impl Outgoing {
             push(&mut headers, "Content-Length", &text.len().to_string());
         }
         push(&mut headers, "Relay-Event-Id", &event.text());
-        if let Some(first) = receipt.duplicate_of {
-            push(&mut headers, "Relay-Duplicate-Of", &first.text());
-        }
-        Self {
+        let outgoing = Self {
             status: *status,
             reason: reason_of(*status),
             headers,
             framing: if has_body { BodyFraming::Length(text.len() as u64) } else { BodyFraming::None },
             body: AnswerBody::own(Bytes::from(text)),
             closes: false,
+        };
+        match receipt.duplicate_of {
+            Some(first) => outgoing.a_copy_of(first),
+            None => outgoing,
         }
+    }
+
+    /// Says that the answer was another event's first.
+    #[must_use]
+    pub fn a_copy_of(mut self, first: EventId) -> Self {
+        push(&mut self.headers, "Relay-Duplicate-Of", &first.text());
+        self
     }
 
     /// Says which methods are taken (RFC 9110 section 15.5.6 asks for it with 405); `methods` empty means any.

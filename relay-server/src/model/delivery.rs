@@ -4,7 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use protocol::id::{AgentId, EventId};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::{DestinationId, RecordedAnswer, SourceId, Times};
 use crate::delivery::verdict::AttemptOutcome;
@@ -41,7 +41,7 @@ impl FromStr for DeliveryId {
 }
 
 /// Where a delivery stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum DeliveryState {
     /// Its turn or its time has not come.

@@ -4,8 +4,8 @@
 use protocol::id::EventId;
 use rusqlite::{Connection, OptionalExtension, params};
 
-use super::deliveries::{self, State};
 use super::cache::Change;
+use super::deliveries::{self, State};
 use super::job::Kind;
 use super::record;
 use super::{Store, StoreError, column};
@@ -76,11 +76,10 @@ impl Store {
     pub async fn accept(&self, acceptance: Acceptance) -> Result<Accepted, StoreError> {
         let now_ms = self.now_ms();
         let weight = record::weight(&acceptance.record);
-        self.write_as(Kind::Accept { weight }, move |conn, changes| {
-            let those = acceptance.deliveries.iter().map(|delivery| Change::Arrived(delivery.destination));
-            let those = those.collect::<Vec<_>>();
-            let accepted = accept(conn, acceptance, now_ms)?;
-            changes.extend(those);
+        self.write_repeatable(Kind::Accept { weight }, move |conn, changes| {
+            let accepted = accept(conn, &acceptance, now_ms)?;
+            let those = acceptance.deliveries.iter().map(|delivery| delivery.destination);
+            changes.extend(those.map(Change::Arrived));
             Ok(accepted)
         })
         .await
@@ -92,7 +91,7 @@ impl Store {
     /// When the store fails.
     pub async fn first_copy(&self, source: SourceId, key: DedupeKey) -> Result<Option<EventId>, StoreError> {
         let now_ms = self.now_ms();
-        self.read(move |conn| live_first(conn, source, key, now_ms)).await
+        self.read(move |conn| Ok(live_first(conn, source, key, now_ms)?.map(|(first, _)| first))).await
     }
 
     /// Remembers a live event, answered well, so that a copy is recognised.
@@ -105,21 +104,20 @@ impl Store {
     }
 }
 
-fn accept(conn: &Connection, acceptance: Acceptance, now_ms: i64) -> rusqlite::Result<Accepted> {
-    let Acceptance { mut record, deliveries, dedupe } = acceptance;
+fn accept(conn: &Connection, acceptance: &Acceptance, now_ms: i64) -> rusqlite::Result<Accepted> {
+    let Acceptance { record, deliveries, dedupe } = acceptance;
     let key = record.id.sort_key().cast_signed();
-    if let Some(dedupe) = dedupe {
-        if let Some(of) = live_first(conn, record.source, dedupe, now_ms)? {
-            record.outcome = Outcome::Duplicate;
-            record.related = Some(of);
-            record.body = Default::default();
-            record::insert_one(conn, &record, None)?;
+    if let Some(dedupe) = *dedupe {
+        if let Some((of, status)) = live_first(conn, record.source, dedupe, now_ms)? {
+            let mut copy = EventRecord { body: Default::default(), ..EventRecord::clone(record) };
+            (copy.outcome, copy.related, copy.answer.status) = (Outcome::Duplicate, Some(of), status);
+            record::insert_one(conn, &copy, None)?;
             return Ok(Accepted::Duplicate { of });
         }
         remember(conn, record.source, dedupe, key, now_ms)?;
     }
     let seq = next_seq(conn, record.source, deliveries.len())?;
-    record::insert_one(conn, &record, Some(seq))?;
+    record::insert_one(conn, record, Some(seq))?;
     for (no, delivery) in (1_u32..).zip(deliveries) {
         insert(conn, key, no, record.source, delivery, now_ms)?;
     }
@@ -140,11 +138,11 @@ pub(super) fn insert(
     event: i64,
     no: u32,
     source: SourceId,
-    delivery: NewDelivery,
+    delivery: &NewDelivery,
     now_ms: i64,
 ) -> rusqlite::Result<()> {
-    let mut make =
-        conn.prepare_cached("INSERT INTO deliveries VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, NULL, NULL)")?;
+    let mut make = conn
+        .prepare_cached("INSERT INTO deliveries VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, NULL, NULL)")?;
     let (state, attempts, start_ms, due_ms) = match &delivery.start {
         Start::Ready | Start::Replay => (State::Ready, 0, 0, now_ms),
         Start::UnderWay(started_ms) => {
@@ -155,8 +153,8 @@ pub(super) fn insert(
     let is_replay = matches!(delivery.start, Start::Replay);
     let destination = delivery.destination.0;
     make.execute(params![event, no, source.0, destination, is_replay, state, attempts, start_ms, due_ms])?;
-    if let Start::Tried(attempt, next) = delivery.start {
-        deliveries::settle(conn, (event, no), 1, Some(&attempt), next, now_ms)?;
+    if let Start::Tried(attempt, next) = &delivery.start {
+        deliveries::settle(conn, (event, no), 1, Some(attempt), *next, now_ms)?;
     }
     Ok(())
 }
@@ -167,23 +165,23 @@ fn live_first(
     source: SourceId,
     dedupe: DedupeKey,
     now_ms: i64,
-) -> rusqlite::Result<Option<EventId>> {
+) -> rusqlite::Result<Option<(EventId, u16)>> {
     let mut find = conn.prepare_cached(
-        "SELECT event_id, chance, flags FROM dedupe JOIN events ON id = event_id
+        "SELECT event_id, chance, flags, status FROM dedupe JOIN events ON id = event_id
          WHERE dedupe.source_id = ?1 AND key = ?2 AND expires_ms > ?3",
     )?;
     let first = find
         .query_row(params![source.0, dedupe.hash, now_ms], |row| {
-            Ok(record::id_of(column::count(row, 0)?, row.get(1)?, row.get(2)?))
+            Ok((record::id_of(column::count(row, 0)?, row.get(1)?, row.get(2)?), row.get(3)?))
         })
         .optional()?;
-    let Some(first) = first else { return Ok(None) };
+    let Some((first, status)) = first else { return Ok(None) };
     // Waiting, under way or delivered; or, without any delivery, live and answered well.
     let mut came_to = conn.prepare_cached(
         "SELECT count(*) = 0 OR ifnull(sum(state <= 3), 0) > 0 FROM deliveries WHERE event_id = ?1",
     )?;
     let is_live: bool = came_to.query_row([first.sort_key().cast_signed()], |row| row.get(0))?;
-    Ok(is_live.then_some(first))
+    Ok(is_live.then_some((first, status)))
 }
 
 fn remember(
@@ -198,4 +196,3 @@ fn remember(
         .execute(params![source.0, dedupe.hash, event, expires_ms])
         .map(drop)
 }
-

@@ -18,6 +18,17 @@ use crate::model::{
 /// Lease of a delivery whose first attempt is a live exchange that goes on: longer than an app may take to answer.
 pub(super) const LIVE_LEASE_MS: i64 = 180_000;
 
+/// Deliveries cancelled in one step: 10 ms of the writer's time.
+pub const CANCEL_STEP: usize = 1_000;
+
+/// Deliveries of one event that are read back with their attempts, and attempts of each: the newest. A person may
+/// replay as often as they like, and a destination may be away for days.
+const SHOWN_MAX: u32 = 50;
+const ATTEMPTS_SHOWN_MAX: u32 = 20;
+
+/// Attempts read back of a single delivery.
+const ATTEMPTS_OF_ONE_MAX: u32 = 100;
+
 /// Most deliveries made ready in one go when their time has come. The next turn takes more.
 const PROMOTED_MAX: i64 = 256;
 
@@ -53,8 +64,21 @@ pub enum Next {
     Cancelled(&'static str),
 }
 
+impl Next {
+    /// The same as people are told it.
+    #[must_use]
+    pub const fn state(self) -> DeliveryState {
+        match self {
+            Self::Ready | Self::RetryAt(_) => DeliveryState::Waiting,
+            Self::Delivered => DeliveryState::Delivered,
+            Self::Dead(_) => DeliveryState::Dead,
+            Self::Cancelled(_) => DeliveryState::Cancelled,
+        }
+    }
+}
+
 /// What became of a leased delivery.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Settlement {
     /// Which.
     pub delivery: DeliveryId,
@@ -116,21 +140,6 @@ pub struct Advanced {
     pub lanes: Vec<Lane>,
 }
 
-/// Which deliveries are meant.
-#[derive(Debug, Clone, Default)]
-pub struct DeliveryFilter {
-    /// Only of these sources.
-    pub sources: Vec<SourceId>,
-    /// Only to this destination.
-    pub destination: Option<DestinationId>,
-    /// Only in this state; `None` takes those that wait, are leased or dead.
-    pub state: Option<DeliveryState>,
-    /// Only of events older than this.
-    pub before: Option<EventId>,
-    /// At most so many.
-    pub limit: usize,
-}
-
 /// One attempt as it is read back.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Attempt {
@@ -165,12 +174,12 @@ impl Store {
         wants: Vec<Want>,
     ) -> Result<Advanced, StoreError> {
         let now_ms = self.now_ms();
-        self.write_as(Kind::Advance, move |conn, _| {
+        self.write_repeatable(Kind::Advance, move |conn, _| {
             for Settlement { delivery, attempt, record, next } in settlements.iter() {
                 settle(conn, key_of(*delivery), *attempt, record.as_deref(), *next, now_ms)?;
             }
             let mut advanced = Advanced::default();
-            for want in wants {
+            for &want in &wants {
                 claim(conn, want, now_ms, &mut advanced)?;
             }
             Ok(advanced)
@@ -265,8 +274,8 @@ impl Store {
         self.write(move |conn, _| cancel(conn, key_of(delivery), reason, now_ms)).await
     }
 
-    /// Ends a step (at most 1,000) of those that wait for a destination, but not the newest `keep`. Says how many;
-    /// 0 when there are none left.
+    /// Ends a step (at most [`CANCEL_STEP`]) of those that wait for a destination, but not the newest `keep`. Says how
+    /// many; fewer than a step when none are left.
     ///
     /// # Errors
     /// When the store fails.
@@ -285,10 +294,12 @@ impl Store {
                    UNION ALL
                    SELECT event_id, no FROM deliveries INDEXED BY deliveries_timed
                      WHERE destination_id = ?1 AND state IN (1, 2) AND state = 2)
-                 ORDER BY event_id DESC, no DESC LIMIT 1000 OFFSET ?2",
+                 ORDER BY event_id DESC, no DESC LIMIT ?3 OFFSET ?2",
             )?;
             let keys = waiting
-                .query_map(params![destination.0, keep], |row| Ok((row.get(0)?, row.get(1)?)))?
+                .query_map(params![destination.0, keep, CANCEL_STEP as i64], |row| {
+                    Ok((row.get(0)?, row.get(1)?))
+                })?
                 .collect::<rusqlite::Result<Vec<(i64, u32)>>>()?;
             for key in &keys {
                 cancel(conn, *key, reason, now_ms)?;
@@ -296,14 +307,6 @@ impl Store {
             Ok(keys.len())
         })
         .await
-    }
-
-    /// Deliveries, newest event first.
-    ///
-    /// # Errors
-    /// When the store fails.
-    pub async fn deliveries(&self, filter: DeliveryFilter) -> Result<Vec<Delivery>, StoreError> {
-        self.read(move |conn| list(conn, &filter)).await
     }
 
     /// One delivery.
@@ -320,27 +323,33 @@ impl Store {
         .map(|found| found.filter(|delivery| delivery.id == id))
     }
 
-    /// The deliveries of an event with their attempts, in the order they were made.
+    /// The newest 50 deliveries of an event with the newest 20 attempts of each, in the order they were made.
     ///
     /// # Errors
     /// When the store fails.
     pub async fn deliveries_of(&self, event: EventId) -> Result<Vec<(Delivery, Vec<Attempt>)>, StoreError> {
         let key = event.sort_key().cast_signed();
         self.read(move |conn| {
-            let mut of_event = conn.prepare_cached(&format!("{COLUMNS} WHERE event_id = ?1 ORDER BY no"))?;
-            let found = of_event.query_map([key], delivery)?.collect::<rusqlite::Result<Vec<_>>>()?;
-            let mut attempts = conn.prepare_cached(
-                "SELECT attempt, started_ms, outcome, reason, text, agent, status, connect_us, app_us, total_us,
-                        answer_bytes, answer_is_cut, answer_headers, answer
-                 FROM attempts WHERE event_id = ?1 AND no = ?2 ORDER BY attempt",
-            )?;
-            let mut with_attempts = |delivery: Delivery| {
-                let found = attempts.query_map(params![key, delivery.id.no], attempt)?;
-                Ok((delivery, found.collect::<rusqlite::Result<Vec<_>>>()?))
+            let newest = format!("{COLUMNS} WHERE event_id = ?1 ORDER BY no DESC LIMIT ?2");
+            let mut of_event = conn.prepare_cached(&newest)?;
+            let found = of_event
+                .query_map(params![key, SHOWN_MAX], delivery)?
+                .collect::<rusqlite::Result<Vec<_>>>()?;
+            let with_attempts = |delivery: Delivery| {
+                let attempts = attempts(conn, (key, delivery.id.no), ATTEMPTS_SHOWN_MAX)?;
+                Ok((delivery, attempts))
             };
-            found.into_iter().map(&mut with_attempts).collect()
+            found.into_iter().rev().map(with_attempts).collect()
         })
         .await
+    }
+
+    /// The newest 100 attempts of a delivery, in the order they were made.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn attempts(&self, delivery: DeliveryId) -> Result<Vec<Attempt>, StoreError> {
+        self.read(move |conn| attempts(conn, key_of(delivery), ATTEMPTS_OF_ONE_MAX)).await
     }
 
     /// Whether a delivery belongs to the project.
@@ -511,8 +520,7 @@ fn promote(conn: &Connection, destination: DestinationId, now_ms: i64) -> rusqli
             Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?))
         })?
         .collect::<rusqlite::Result<Vec<(i64, u32, i64, u32)>>>()?;
-    let mut ready =
-        conn.prepare_cached("UPDATE deliveries SET state = 0 WHERE event_id = ?1 AND no = ?2")?;
+    let mut ready = conn.prepare_cached("UPDATE deliveries SET state = 0 WHERE event_id = ?1 AND no = ?2")?;
     for (event, no, state, attempt) in &due {
         if *state == State::Leased as i64 {
             let cut_off = AttemptRecord {
@@ -530,10 +538,12 @@ fn promote(conn: &Connection, destination: DestinationId, now_ms: i64) -> rusqli
     Ok(due.len() as i64 == PROMOTED_MAX)
 }
 
-const COLUMNS: &str = "SELECT event_id, no, deliveries.source_id, destination_id, state, attempts, due_ms,
-    deliveries.reason, chance, flags, is_replay FROM deliveries JOIN events ON id = event_id";
+pub(super) const COLUMNS: &str =
+    "SELECT event_id, no, deliveries.source_id, destination_id, state, attempts, due_ms,
+    deliveries.reason, chance, flags, is_replay, events.outcome, events.status, method
+    FROM deliveries JOIN events ON id = event_id";
 
-fn delivery(row: &Row<'_>) -> rusqlite::Result<Delivery> {
+pub(super) fn delivery(row: &Row<'_>) -> rusqlite::Result<Delivery> {
     let event = record::id_of(column::count(row, 0)?, row.get(8)?, row.get(9)?);
     let (state, is_timed) = match row.get(4)? {
         0 => (DeliveryState::Waiting, false),
@@ -557,6 +567,17 @@ fn delivery(row: &Row<'_>) -> rusqlite::Result<Delivery> {
         reason: row.get(7)?,
         is_replay: row.get(10)?,
     })
+}
+
+/// The newest `most` attempts of a delivery, in the order they were made.
+fn attempts(conn: &Connection, (event, no): (i64, u32), most: u32) -> rusqlite::Result<Vec<Attempt>> {
+    let mut newest = conn.prepare_cached(
+        "SELECT attempt, started_ms, outcome, reason, text, agent, status, connect_us, app_us, total_us,
+                answer_bytes, answer_is_cut, answer_headers, answer
+         FROM attempts WHERE event_id = ?1 AND no = ?2 ORDER BY attempt DESC LIMIT ?3",
+    )?;
+    let found = newest.query_map(params![event, no, most], attempt)?.collect::<rusqlite::Result<Vec<_>>>()?;
+    Ok(found.into_iter().rev().collect())
 }
 
 fn attempt(row: &Row<'_>) -> rusqlite::Result<Attempt> {
@@ -594,46 +615,4 @@ fn attempt(row: &Row<'_>) -> rusqlite::Result<Attempt> {
             total_us: column::count(row, 9)?,
         },
     })
-}
-
-/// Deliveries in a state, newest event first. Each state has an index of its own; delivered and cancelled ones are
-/// found through their events.
-fn list(conn: &Connection, filter: &DeliveryFilter) -> rusqlite::Result<Vec<Delivery>> {
-    let before = filter.before.map_or(i64::MAX, |id| id.sort_key().cast_signed());
-    let mut found = Vec::new();
-    for source in &filter.sources {
-        let parts: &[&str] = match filter.state {
-            Some(DeliveryState::Waiting) => &["state = 0", "state IN (1, 2) AND state = 2"],
-            Some(DeliveryState::Leased) => &["state IN (1, 2) AND state = 1"],
-            Some(DeliveryState::Dead) => &["state = 4"],
-            Some(DeliveryState::Delivered) => &["state = 3"],
-            Some(DeliveryState::Cancelled) => &["state = 5"],
-            None => &["state = 0", "state IN (1, 2)", "state = 4"],
-        };
-        for part in parts {
-            let by_event = matches!(filter.state, Some(DeliveryState::Delivered | DeliveryState::Cancelled));
-            let (from, scope) = if by_event {
-                ("events CROSS JOIN deliveries ON event_id = id", "events.source_id = ?1")
-            } else if *part == "state = 4" {
-                ("deliveries INDEXED BY deliveries_dead CROSS JOIN events ON id = event_id", "deliveries.source_id = ?1")
-            } else {
-                ("deliveries CROSS JOIN events ON id = event_id",
-                 "destination_id IN (SELECT id FROM destinations WHERE destinations.source_id = ?1)")
-            };
-            let columns = COLUMNS.split(" FROM ").next().unwrap_or_default();
-            let mut question = conn.prepare_cached(&format!(
-                "{columns} FROM {from} WHERE {scope} AND {part} AND event_id < ?2
-                   AND (?3 IS NULL OR destination_id = ?3) ORDER BY event_id DESC, no DESC LIMIT ?4"
-            ))?;
-            let destination = filter.destination.map(|destination| destination.0);
-            let rows =
-                question.query_map(params![source.0, before, destination, filter.limit as i64], delivery)?;
-            for row in rows {
-                found.push(row?);
-            }
-        }
-    }
-    found.sort_unstable_by_key(|delivery| std::cmp::Reverse(key_of(delivery.id)));
-    found.truncate(filter.limit);
-    Ok(found)
 }

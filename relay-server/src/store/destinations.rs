@@ -1,5 +1,6 @@
 //! Destinations of a source: made, changed, deleted.
 
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use protocol::control::Sharing;
@@ -8,7 +9,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use super::cache::Change;
 use super::sources::{DESTINATIONS_MAX, load};
-use super::{SourceError, Store, column};
+use super::{SourceError, Store, StoreError, column};
 use crate::model::{DestinationId, DestinationRules, Source, SourceId};
 
 /// What is to be changed of a destination.
@@ -60,8 +61,10 @@ impl Store {
     ) -> Result<Arc<Source>, SourceError> {
         self.change(move |conn| {
             if let Some(rules) = &change.rules {
-                conn.prepare_cached("UPDATE destinations SET rules = ?2 WHERE id = ?1 AND deleted_ms IS NULL")?
-                    .execute(params![destination.0, column::to_json(rules)?])?;
+                conn.prepare_cached(
+                    "UPDATE destinations SET rules = ?2 WHERE id = ?1 AND deleted_ms IS NULL",
+                )?
+                .execute(params![destination.0, column::to_json(rules)?])?;
             }
             if let Some(sharing) = change.sharing {
                 conn.prepare_cached("UPDATE destinations SET sharing = ?2 WHERE id = ?1")?
@@ -94,9 +97,11 @@ impl Store {
             conn.prepare_cached("UPDATE destinations SET deleted_ms = ?2, is_primary = 0 WHERE id = ?1")?
                 .execute(params![destination.0, now_ms])?;
             // The first of those left, if it was the primary that went.
-            conn.prepare_cached("UPDATE destinations SET is_primary = 1 WHERE id = ?1 AND NOT EXISTS (
-                   SELECT 1 FROM destinations WHERE source_id = ?2 AND is_primary)")?
-                .execute(params![heir.id.0, source.0])?;
+            conn.prepare_cached(
+                "UPDATE destinations SET is_primary = 1 WHERE id = ?1 AND NOT EXISTS (
+                   SELECT 1 FROM destinations WHERE source_id = ?2 AND is_primary)",
+            )?
+            .execute(params![heir.id.0, source.0])?;
             load(conn, source).map(|source| source.ok_or(SourceError::NotFound))
         })
         .await
@@ -112,10 +117,47 @@ impl Store {
     ///
     /// # Errors
     /// When the store fails.
-    pub async fn destination_name(&self, id: DestinationId) -> Result<Option<String>, super::StoreError> {
+    pub async fn destination_name(&self, id: DestinationId) -> Result<Option<String>, StoreError> {
         self.read(move |conn| {
             conn.prepare_cached("SELECT name FROM destinations WHERE id = ?1")?
                 .query_row([id.0], |row| row.get(0))
+                .optional()
+        })
+        .await
+    }
+
+    /// The names of these destinations, also of deleted ones.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn destination_names(
+        &self,
+        ids: HashSet<DestinationId>,
+    ) -> Result<HashMap<DestinationId, String>, StoreError> {
+        self.read(move |conn| {
+            let mut name = conn.prepare_cached("SELECT name FROM destinations WHERE id = ?1")?;
+            let mut names = HashMap::with_capacity(ids.len());
+            for id in ids {
+                let found: Option<String> = name.query_row([id.0], |row| row.get(0)).optional()?;
+                names.extend(found.map(|found| (id, found)));
+            }
+            Ok(names)
+        })
+        .await
+    }
+
+    /// The destination of that name, if the source has or had one: a name means the same one for ever.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn destination_of_name(
+        &self,
+        source: SourceId,
+        name: DestinationName,
+    ) -> Result<Option<DestinationId>, StoreError> {
+        self.read(move |conn| {
+            conn.prepare_cached("SELECT id FROM destinations WHERE source_id = ?1 AND name = ?2")?
+                .query_row(params![source.0, name.as_str()], |row| row.get(0).map(DestinationId))
                 .optional()
         })
         .await

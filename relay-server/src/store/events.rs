@@ -10,10 +10,12 @@ use protocol::id::{AgentId, EventId};
 use rusqlite::types::{Type, ValueRef};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
-use super::retention::KEY_SHIFT;
 use super::record::{ANSWER_COMPLETE, body_flags, id_of};
+use super::retention::KEY_SHIFT;
 use super::{Store, StoreError, column};
-use crate::model::{Captured, EventRecord, Outcome, ProjectId, RecordedAnswer, RequestShape, SourceId, Times};
+use crate::model::{
+    Captured, EventRecord, Outcome, ProjectId, RecordedAnswer, RequestShape, SourceId, Times,
+};
 
 /// Most events of one page.
 pub const EVENTS_MAX: usize = 200;
@@ -49,8 +51,15 @@ pub struct Only {
 }
 
 impl Only {
-    fn takes_all(&self) -> bool {
+    /// Whether it asks for nothing but a time.
+    pub(super) fn takes_all(&self) -> bool {
         self.method.is_none() && self.outcome.is_none() && self.status.is_none()
+    }
+
+    /// Keys of events received within the time: more than the first, less than the second.
+    pub(super) fn keys(&self) -> (i64, i64) {
+        let key_at = |ms: u64| column::number(ms).saturating_mul(1 << KEY_SHIFT);
+        (self.since_ms.map_or(0, |ms| key_at(ms).saturating_sub(1)), self.until_ms.map_or(i64::MAX, key_at))
     }
 }
 
@@ -64,10 +73,10 @@ pub struct EventPage {
 }
 
 /// Most entries of the index a filtered list looks at: some 5 ms. What it did not come to is left to the next page.
-const SCAN_MAX: usize = 20_000;
+pub(super) const SCAN_MAX: usize = 20_000;
 
 /// Fewest entries looked at of each source.
-const SCAN_MIN: usize = 200;
+pub(super) const SCAN_MIN: usize = 200;
 
 /// Which of the [`Outcome`]s, without its reason.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -178,7 +187,8 @@ impl Store {
         self.read(move |conn| {
             let found = newest(conn, &sources, &filter, limit)?;
             let mut one = conn.prepare_cached(&format!("SELECT {SUMMARY} FROM events WHERE id = ?1"))?;
-            let events = found.keys.into_iter().filter_map(|key| one.query_row([key], summary).optional().transpose());
+            let events =
+                found.keys.into_iter().filter_map(|key| one.query_row([key], summary).optional().transpose());
             let events = events.collect::<rusqlite::Result<Vec<_>>>()?;
             let last = events.last().filter(|_| events.len() == limit).map(|event| event.id);
             // Where the look ended is no event's id, but stands between two.
@@ -195,9 +205,9 @@ impl Store {
     pub async fn load(&self, ids: Vec<EventId>) -> Result<Vec<EventDetail>, StoreError> {
         self.read(move |conn| {
             let mut one = conn.prepare_cached(&format!("{DETAIL} WHERE id = ?1"))?;
-            let found = ids.iter().filter_map(|id| {
-                one.query_row([id.sort_key().cast_signed()], detail).optional().transpose()
-            });
+            let found = ids
+                .iter()
+                .filter_map(|id| one.query_row([id.sort_key().cast_signed()], detail).optional().transpose());
             found.collect()
         })
         .await
@@ -233,11 +243,10 @@ fn newest(
     limit: usize,
 ) -> rusqlite::Result<Found> {
     let only = &filter.only;
-    let key_at = |ms: u64| column::number(ms).checked_shl(KEY_SHIFT).unwrap_or(i64::MAX);
-    let before = filter.before.map_or(i64::MAX, |id| id.sort_key().cast_signed());
-    let before = only.until_ms.map_or(before, |ms| before.min(key_at(ms)));
-    let since = only.since_ms.map_or(0, |ms| key_at(ms).saturating_sub(1));
-    let scan = if only.takes_all() { limit } else { (SCAN_MAX / sources.len().max(1)).max(SCAN_MIN).max(limit) };
+    let (since, until) = only.keys();
+    let before = filter.before.map_or(until, |id| until.min(id.sort_key().cast_signed()));
+    let scan =
+        if only.takes_all() { limit } else { (SCAN_MAX / sources.len().max(1)).max(SCAN_MIN).max(limit) };
     // The index holds every column named here: no row is read.
     let mut of_source = conn.prepare_cached(
         "SELECT id, outcome, status, method FROM events INDEXED BY events_by_source
@@ -246,12 +255,13 @@ fn newest(
     let mut found = BinaryHeap::with_capacity(limit + 1);
     let mut looked_back_to = None;
     for source in sources {
-        let oldest = if found.len() == limit { found.peek().map_or(i64::MAX, |Reverse(key)| *key) } else { since };
+        let oldest =
+            if found.len() == limit { found.peek().map_or(i64::MAX, |Reverse(key)| *key) } else { since };
         let mut rows = of_source.query(params![source.0, before, oldest, scan as i64])?;
         let (mut looked, mut last) = (0, 0);
         while let Some(row) = rows.next()? {
             (looked, last) = (looked + 1, row.get(0)?);
-            if !only.takes_all() && !is_meant(only, row)? {
+            if !only.takes_all() && !is_meant(only, row, [1, 2, 3])? {
                 continue;
             }
             found.push(Reverse(last));
@@ -272,12 +282,17 @@ fn newest(
     Ok(Found { keys, looked_back_to })
 }
 
-fn is_meant(only: &Only, row: &Row<'_>) -> rusqlite::Result<bool> {
-    let status: u16 = row.get(2)?;
-    Ok(only.outcome.map_or(Ok(true), |outcome| outcome_kind(row, 1).map(|kind| kind == outcome))?
-        && only.status.is_none_or(|(from, to)| (from..=to).contains(&status))
+/// Whether an event is meant whose outcome, status and method stand in these columns.
+pub(super) fn is_meant(
+    only: &Only,
+    row: &Row<'_>,
+    [outcome, status, method]: [usize; 3],
+) -> rusqlite::Result<bool> {
+    let of_status: u16 = row.get(status)?;
+    Ok(only.outcome.map_or(Ok(true), |wanted| outcome_kind(row, outcome).map(|kind| kind == wanted))?
+        && only.status.is_none_or(|(from, to)| (from..=to).contains(&of_status))
         && match &only.method {
-            Some(method) => row.get_ref(3)?.as_str()? == method,
+            Some(wanted) => row.get_ref(method)?.as_str()? == wanted,
             None => true,
         })
 }

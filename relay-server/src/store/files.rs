@@ -4,7 +4,7 @@
 //! speaks of is left over from a crash, and swept away at the next start of a server. Never the reverse.
 
 use std::fs::{self, File};
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -87,8 +87,29 @@ impl BodyFiles {
         Ok(PartialBody { file: Some(file), partial, whole, written: 0, synced: 0 })
     }
 
-    /// Removes the file of an event that is no longer there. One that cannot be removed is swept at the next start.
-    pub(super) fn remove(&self, event: EventId) {
+    /// Gives the body of an event to a second one as well, on disk with its name. Bodies never change, so where the
+    /// file system can, it is one file under two names. Blocks.
+    ///
+    /// # Errors
+    /// When the first event has no file, or the disk refuses.
+    pub fn share(&self, from: EventId, with: EventId) -> io::Result<()> {
+        if fs::hard_link(self.path(from), self.path(with)).is_ok() {
+            return File::open(&self.dir)?.sync_all();
+        }
+        let mut body = File::open(self.path(from))?;
+        let mut copy = self.begin(with)?;
+        let mut chunk = vec![0; 64 * 1024];
+        loop {
+            match body.read(&mut chunk)? {
+                0 => return copy.finish(),
+                read => copy.write(&chunk[..read])?,
+            }
+        }
+    }
+
+    /// Removes the file of an event that is no longer there, or was not accepted after all. One that cannot be removed
+    /// is swept at the next start. Blocks.
+    pub fn remove(&self, event: EventId) {
         if let Err(error) = fs::remove_file(self.path(event)) {
             tracing::warn!(%error, event.id = %event, "the file of a deleted body could not be removed");
         }

@@ -135,7 +135,9 @@ pub(super) fn insert_one(conn: &Connection, record: &EventRecord, seq: Option<i6
 }
 
 fn insert_bodies(conn: &Connection, id: i64, request: &[u8], answer: &[u8]) -> rusqlite::Result<()> {
-    conn.prepare_cached("INSERT INTO bodies VALUES (?1,?2,?3)")?.execute(params![id, request, answer]).map(drop)
+    conn.prepare_cached("INSERT INTO bodies VALUES (?1,?2,?3)")?
+        .execute(params![id, request, answer])
+        .map(drop)
 }
 
 /// Adds to an accepted event how its live exchange ended.
@@ -143,7 +145,9 @@ fn complete(conn: &Connection, record: &EventRecord) -> rusqlite::Result<()> {
     let id = record.id.sort_key().cast_signed();
     let answer = &record.answer;
     let is_there = conn
-        .prepare_cached("UPDATE events SET flags = flags | ?2, answer_bytes = ?3, total_us = ?4 WHERE id = ?1")?
+        .prepare_cached(
+            "UPDATE events SET flags = flags | ?2, answer_bytes = ?3, total_us = ?4 WHERE id = ?1",
+        )?
         .execute(params![
             id,
             if answer.body.complete { ANSWER_COMPLETE } else { 0 },

@@ -3,8 +3,8 @@
 use protocol::id::EventId;
 use rusqlite::{Connection, OptionalExtension, params};
 
-use super::cache::Change;
 use super::accept::{self, NewDelivery, Start};
+use super::cache::Change;
 use super::{Store, StoreError, column, record};
 use crate::model::{DeliveryId, DestinationId, SourceId};
 
@@ -20,6 +20,8 @@ pub enum Replayed {
     Truncated(EventId),
     /// There is no such event any more.
     Gone(EventId),
+    /// The destination is deleted, or its source is.
+    NoDestination(EventId),
 }
 
 impl Store {
@@ -27,10 +29,7 @@ impl Store {
     ///
     /// # Errors
     /// When the store fails; none was made then.
-    pub async fn replay(
-        &self,
-        wishes: Vec<(EventId, DestinationId)>,
-    ) -> Result<Vec<Replayed>, StoreError> {
+    pub async fn replay(&self, wishes: Vec<(EventId, DestinationId)>) -> Result<Vec<Replayed>, StoreError> {
         let now_ms = self.now_ms();
         self.write(move |conn, changes| {
             changes.extend(wishes.iter().map(|(_, destination)| Change::Arrived(*destination)));
@@ -63,11 +62,19 @@ fn replay(
     if !is_whole {
         return Ok(Replayed::Truncated(event));
     }
+    let mut is_there = conn.prepare_cached(
+        "SELECT EXISTS (SELECT 1 FROM destinations JOIN sources ON sources.id = source_id WHERE destinations.id = ?1
+           AND source_id = ?2 AND destinations.deleted_ms IS NULL AND sources.deleted_ms IS NULL)",
+    )?;
+    // A delivery to nowhere would wait for ever.
+    if !is_there.query_row(params![destination.0, source.0], |row| row.get(0))? {
+        return Ok(Replayed::NoDestination(event));
+    }
     conn.prepare_cached(
         "INSERT INTO ledgers VALUES (?1, 0, 1, 0, 0, 0) ON CONFLICT DO UPDATE SET made = made + 1",
     )?
     .execute(params![source.0])?;
     let no = last + 1;
-    accept::insert(conn, key, no, source, NewDelivery { destination, start: Start::Replay }, now_ms)?;
+    accept::insert(conn, key, no, source, &NewDelivery { destination, start: Start::Replay }, now_ms)?;
     Ok(Replayed::Made(DeliveryId { event, no }))
 }

@@ -36,6 +36,12 @@ impl Store {
         self.shared().cache.owner(source)
     }
 
+    /// Every source the project has or had: events and deliveries of a deleted one stay. From memory.
+    #[must_use]
+    pub fn owned_sources(&self, project: ProjectId) -> Vec<SourceId> {
+        self.shared().cache.owned(project)
+    }
+
     /// Makes a source, with a destination called `default`.
     ///
     /// # Errors
@@ -162,16 +168,16 @@ fn destinations_of(conn: &Connection, source: SourceId) -> rusqlite::Result<Vec<
          ORDER BY is_primary DESC, id",
     )?
     .query_map([source.0], |row| {
-            let sharing = match row.get(2)? {
-                0 => Sharing::Pool,
-                1 => Sharing::Replace,
-                2 => Sharing::Broadcast,
-                other => return Err(rusqlite::Error::IntegralValueOutOfRange(2, other)),
-            };
-            let rules = Arc::new(column::from_json(row, 3)?);
-            Ok(Destination { id: DestinationId(row.get(0)?), name: column::parsed(row, 1)?, sharing, rules })
-        })?
-        .collect()
+        let sharing = match row.get(2)? {
+            0 => Sharing::Pool,
+            1 => Sharing::Replace,
+            2 => Sharing::Broadcast,
+            other => return Err(rusqlite::Error::IntegralValueOutOfRange(2, other)),
+        };
+        let rules = Arc::new(column::from_json(row, 3)?);
+        Ok(Destination { id: DestinationId(row.get(0)?), name: column::parsed(row, 1)?, sharing, rules })
+    })?
+    .collect()
 }
 
 /// Everything the cache holds, as the database has it.

@@ -1,5 +1,7 @@
 //! The store's promises, each on a database of its own.
 
+mod deliveries;
+
 use std::path::Path;
 use std::time::Duration;
 
@@ -441,7 +443,7 @@ async fn records_are_bounded() {
     // The writer stands still while this job runs.
     let (go, stop) = std::sync::mpsc::channel::<()>();
     let (begun, begins) = tokio::sync::oneshot::channel();
-    let (job, blocked) = job::job(Kind::Change, move |_, _| {
+    let (job, blocked) = job::job(move |_, _| {
         begun.send(()).ok();
         stop.recv().ok();
         Ok(())

@@ -97,6 +97,15 @@ impl Drop for Leaving {
     }
 }
 
+/// Runs the jobs that can be done again.
+fn run_repeatable(
+    conn: &Connection,
+    jobs: &mut [Box<dyn Job>],
+    changes: &mut Vec<Change>,
+) -> Result<(), Arc<rusqlite::Error>> {
+    jobs.iter_mut().filter(|job| job.kind().is_repeatable()).try_for_each(|job| job.run(conn, changes))
+}
+
 /// Destinations the dispatcher has to look at after these changes.
 fn concerned(changes: &[Change]) -> Vec<DestinationId> {
     let of_change = |change: &Change| match change {
@@ -199,7 +208,18 @@ impl Writer {
         changes: &mut Vec<Change>,
     ) -> Result<usize, Arc<rusqlite::Error>> {
         let mut tx = self.conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        for job in jobs {
+        let mut is_careful = false;
+        if let Err(error) = run_repeatable(&tx, jobs, changes) {
+            if meaning(&error) != Meaning::Theirs {
+                return Err(error);
+            }
+            // One of them has no place in the database: everybody again, each behind a savepoint.
+            drop(tx);
+            changes.clear();
+            is_careful = true;
+            tx = self.conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        }
+        for job in jobs.iter_mut().filter(|job| is_careful || !job.kind().is_repeatable()) {
             let point = tx.savepoint()?;
             let before = changes.len();
             match job.run(&point, changes) {

@@ -19,8 +19,8 @@ use crate::api::Identity;
 use crate::model::Token;
 use link::Tasks;
 
-/// Largest body of an API call.
-const BODY_BYTES_MAX: usize = 1024 * 1024;
+/// Largest body of an API call: as much as the route takes that takes most. Each route has its own limit below that.
+const BODY_BYTES_MAX: usize = crate::api::CALL_BYTES_MAX;
 
 /// How long a call may take to be said. Answers may take longer: some are streams.
 const CALL_DEADLINE: Duration = Duration::from_secs(10);

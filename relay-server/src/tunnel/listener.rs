@@ -5,10 +5,11 @@ use std::time::Duration;
 
 use link::{FrameRecv, Knock, Link, Listener, RecvHalf, SendHalf};
 use protocol::code::CloseCode;
-use protocol::control::{Control, Refusal, RefusalCode, Serve, ServeError, Served, Welcome};
+use protocol::control::{BacklogWish, Control, Refusal, RefusalCode, Serve, ServeError, Served, Welcome};
 use protocol::handshake::{Greeted, ServerHandshake, refusal};
 use protocol::id::SessionId;
-use protocol::limits::{GREETING_DEADLINE, SERVES_MAX};
+use protocol::limits::{GREETING_DEADLINE, SERVES_MAX, WAITING_MAX};
+use tokio::time::Instant;
 
 use super::calls::Calls;
 use super::registry::Registry;
@@ -17,12 +18,16 @@ use crate::clock::Clock;
 use crate::delivery::dispatcher::Dispatcher;
 use crate::entropy;
 use crate::metrics::Metrics;
-use crate::model::{Scope, Source, SourceRules, Token};
+use crate::model::{DestinationId, Scope, Source, SourceRules, Token};
 use crate::store::{SourceError, Store};
 use link::Tasks;
 
 /// When a full or draining server may be asked again, in milliseconds.
 const BUSY_RETRY_MS: u32 = 2_000;
+
+/// How long a greeting, or a serve after it, may spend on counting what waits. Counting 100,000 takes some milliseconds;
+/// an agent gives the welcome five seconds, and being served matters more than the number.
+const COUNT_WITHIN: Duration = Duration::from_secs(1);
 
 /// Program and version, as said to agents.
 const PROGRAM: &str = concat!("relay-server ", env!("CARGO_PKG_VERSION"));
@@ -173,8 +178,9 @@ impl Tunnel {
         // From here on the registry knows the session: whatever happens, the guard takes it out again.
         let guard = Evict { registry: self.registry.clone(), session };
         let mut served = Vec::with_capacity(serves.len());
+        let count_until = Instant::now() + COUNT_WITHIN;
         for serve in serves {
-            served.push(household.serve(&guard.session, serve).await);
+            served.push(household.serve_and_count(&guard.session, serve, count_until).await);
         }
         let welcome = Welcome {
             version,
@@ -290,8 +296,15 @@ impl AtHome {
         added.map_err(|error| serve_error("store_failed", error.to_string()))
     }
 
-    async fn try_serve(&self, session: &Arc<Session>, serve: &Serve) -> Result<String, ServeError> {
-        if session.serves().len() >= SERVES_MAX {
+    async fn try_serve(
+        &self,
+        session: &Arc<Session>,
+        serve: &Serve,
+        count_until: Instant,
+    ) -> Result<(String, Option<u64>), ServeError> {
+        let served = session.serves();
+        let before = served.iter().find(|(id, ..)| *id == serve.id);
+        if before.is_none() && served.len() >= SERVES_MAX {
             return Err(serve_error("too_many", format!("a session serves at most {SERVES_MAX} sources")));
         }
         let source = self.find_or_create(serve).await?;
@@ -300,23 +313,67 @@ impl AtHome {
             .iter()
             .find(|d| d.name == serve.destination)
             .ok_or_else(|| serve_error("store_failed", "the destination could not be made".to_owned()))?;
+        // Counted before anything of it is on its way.
+        let waiting = self.waiting(destination.id, count_until).await;
+        let url = (self.tunnel.public_url)(&serve.slug);
+        let registry = &self.tunnel.registry;
+        if serve.backlog() == BacklogWish::Release {
+            if !registry.release_backlog(destination.id, Some(session.id)) {
+                return Err(serve_error(
+                    "taken_over",
+                    format!("`{}` is not served here any more", serve.slug),
+                ));
+            }
+            self.tunnel.dispatcher.seated(destination.id);
+            return Ok((url, waiting));
+        }
+        if before.is_some_and(|(_, slug, name)| (slug, name) != (&serve.slug, &serve.destination)) {
+            registry.unseat(session.id, serve.id);
+        }
         session.note_serve(serve);
-        let replaced = self.tunnel.registry.seat(session, destination.id, destination.sharing, serve.id, true);
-        self.tunnel.dispatcher.seated(destination.id);
+        let takes_backlog = serve.backlog() == BacklogWish::Take;
+        let replaced = registry.seat(session, destination.id, destination.sharing, serve.id, takes_backlog);
+        if takes_backlog {
+            self.tunnel.dispatcher.seated(destination.id);
+        }
         for (other, id) in replaced {
             other.forget_serve(id);
             let text = format!("another agent now serves `{}`", serve.slug);
             let result = Err(serve_error("taken_over", text));
             other.tell(Control::Served(Served { id, result, extensions: Default::default() }));
         }
-        Ok((self.tunnel.public_url)(&serve.slug))
+        Ok((url, waiting))
+    }
+
+    /// How many deliveries wait; `None` when that could not be counted in time, which keeps nobody from serving.
+    async fn waiting(&self, destination: DestinationId, until: Instant) -> Option<u64> {
+        let counting = self.tunnel.store.waiting(destination, WAITING_MAX);
+        match tokio::time::timeout_at(until, counting).await {
+            Ok(Ok(waiting)) => Some(waiting),
+            Ok(Err(error)) => {
+                tracing::warn!(%error, "what waits for an agent could not be counted");
+                None
+            }
+            Err(_) => None,
+        }
+    }
+
+    async fn serve_and_count(&self, session: &Arc<Session>, serve: Serve, count_until: Instant) -> Served {
+        let (result, waiting) = match self.try_serve(session, &serve, count_until).await {
+            Ok((url, waiting)) => (Ok(url), waiting),
+            Err(error) => (Err(error), None),
+        };
+        let served = Served { id: serve.id, result, extensions: Default::default() };
+        match waiting {
+            Some(waiting) => served.with_waiting(waiting),
+            None => served,
+        }
     }
 }
 
 impl Household for AtHome {
     async fn serve(&self, session: &Arc<Session>, serve: Serve) -> Served {
-        let result = self.try_serve(session, &serve).await;
-        Served { id: serve.id, result, extensions: Default::default() }
+        self.serve_and_count(session, serve, Instant::now() + COUNT_WITHIN).await
     }
 
     fn unserve(&self, session: &Session, serve: u32) {

@@ -117,8 +117,8 @@ impl Registry {
         self.unseat_all(session.id);
     }
 
-    /// Seats a session at a destination; `takes_backlog` says whether it wants what waits there. With [`Sharing::Replace`] the sessions of other instances lose their seat and
-    /// come back, to be told.
+    /// Seats a session at a destination; `takes_backlog` says whether it wants what waits there. With
+    /// [`Sharing::Replace`] the sessions of other instances lose their seat and come back, to be told.
     pub fn seat(
         &self,
         session: &Arc<Session>,
@@ -136,6 +136,19 @@ impl Registry {
         };
         row.push(Seat { session: Arc::clone(session), serve, takes_backlog });
         replaced
+    }
+
+    /// From here on a session's seat at a destination wants what waits there; without a session, every seat does. Says
+    /// whether there is one.
+    pub fn release_backlog(&self, destination: DestinationId, session: Option<SessionId>) -> bool {
+        let mut seats = self.0.seats.write().expect("registry lock");
+        let row = seats.get_mut(&destination).into_iter().flatten();
+        let mut found = false;
+        for seat in row.filter(|seat| session.is_none_or(|session| session == seat.session.id)) {
+            seat.takes_backlog = true;
+            found = true;
+        }
+        found
     }
 
     /// Takes away one seat of a session, by its serve number.

@@ -7,9 +7,12 @@ use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 use tempfile::TempDir;
 
-use crate::load::{COUNTED_RUN_MAX, Measured, Plan, Stop};
+use crate::load::{COUNTED_RUN_MAX, Measured, Plan, Stop, open};
+use crate::parts::{accepting, claiming};
 use crate::process::{Input, Launch, Process};
 
 /// A part or a server that takes longer than this to get ready never will.
@@ -69,20 +72,45 @@ impl Crew {
 
     /// Runs a load plan in a process of its own.
     pub async fn load(&self, plan: &Plan) -> Result<Measured> {
-        let arguments = vec!["load".into(), serde_json::to_string(plan)?.into()];
         let longest = match plan.stop {
             Stop::After(window) => plan.warm_up + window,
             Stop::AfterRequests(_) => COUNTED_RUN_MAX,
         };
+        self.figures("load", plan, longest).await
+    }
+
+    /// As [`Crew::load`], with an open loop.
+    pub async fn stream(&self, plan: &open::Plan) -> Result<open::Measured> {
+        self.figures("stream", plan, plan.warm_up + plan.window + open::LAST_ANSWERS_MAX).await
+    }
+
+    /// Accepts events without HTTP, in a process of its own.
+    pub async fn accept(&self, plan: &accepting::Plan) -> Result<Measured> {
+        self.figures("accept", plan, plan.warm_up + plan.window).await
+    }
+
+    /// Plays the dispatcher on a store at rest, in a process of its own.
+    pub async fn claim(&self, plan: &claiming::Plan) -> Result<claiming::Turns> {
+        self.figures("claim", plan, plan.warm_up + plan.window).await
+    }
+
+    /// Has the part of that name follow a plan, and reads the figures it prints.
+    async fn figures<T: DeserializeOwned>(
+        &self,
+        part: &str,
+        plan: &impl Serialize,
+        longest: Duration,
+    ) -> Result<T> {
+        let arguments = vec![part.into(), serde_json::to_string(plan)?.into()];
         let launch = Launch {
-            name: "load",
+            name: part,
             binary: &self.own,
             arguments,
             environment: Vec::new(),
             input: Input::Nothing,
         };
         let output = Process::start(launch, self.folder())?.finish(longest + LOAD_SLACK).await?;
-        serde_json::from_str(&output).context("the load generator did not print its figures")
+        serde_json::from_str(&output).with_context(|| format!("`{part}` did not print its figures"))
     }
 
     async fn part(&self, name: &str, arguments: Vec<OsString>) -> Result<(Process, SocketAddr)> {

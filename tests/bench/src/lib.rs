@@ -9,8 +9,11 @@
 use anyhow::{Result, bail};
 use tokio::signal::unix::{SignalKind, signal};
 
+pub mod api;
 pub mod cli;
+pub mod copies;
 pub mod crew;
+pub mod dice;
 pub mod load;
 pub mod lossy;
 pub mod machine;
@@ -19,6 +22,8 @@ pub mod parts;
 pub mod process;
 pub mod relay;
 pub mod report;
+pub mod seeds;
+pub mod sink;
 pub mod systems;
 pub mod usage;
 
@@ -35,6 +40,13 @@ pub async fn run(cli: Cli) -> Result<()> {
             println!("{}", serde_json::to_string(&measured)?);
             Ok(())
         }
+        Some(Part::Stream { plan }) => {
+            let measured = load::open::run(serde_json::from_str(&plan)?).await?;
+            println!("{}", serde_json::to_string(&measured)?);
+            Ok(())
+        }
+        Some(Part::Accept { plan }) => parts::accepting::run(&serde_json::from_str(&plan)?).await,
+        Some(Part::Claim { plan }) => parts::claiming::run(&serde_json::from_str(&plan)?).await,
         None => {
             let mut terminated = signal(SignalKind::terminate())?;
             // Leaving this way drops every handle, and with it every process.

@@ -2,7 +2,8 @@
 //! it shares the cores with what it measures: requests are rendered once, answers are counted and not kept.
 //!
 //! It reads the CPU time of the processes it is told to watch at the very start and end of the measured window, so
-//! that warm-up and start-up are in no figure. An answer that is not 200 with the expected length is an error.
+//! that warm-up and start-up are in no figure. An answer of another status or length than expected is an error.
+//! [`open`] is the other kind: requests come when they are due, whatever became of those before.
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
@@ -16,13 +17,13 @@ use serde::{Deserialize, Serialize};
 use tokio::task::{JoinSet, LocalSet};
 use tokio::time::{sleep, timeout};
 
-use crate::usage;
-
+pub mod account;
 pub mod answer;
 pub mod histogram;
+pub mod open;
 pub mod visitor;
 
-use histogram::Histogram;
+use account::{Snapshot, Tally, Used};
 use visitor::{Dialer, Request};
 
 /// What to send, where, and for how long. The driver hands it to the load process as one JSON argument.
@@ -32,6 +33,10 @@ pub struct Plan {
     pub path: String,
     pub method: Method,
     pub body_bytes: u64,
+    /// Every body carries a number of its own, counted from this one on; [`visitor::number_in`] reads it back.
+    pub numbered_from: Option<u64>,
+    /// Status of a right answer.
+    pub status: u16,
     /// Length of the body a right answer has.
     pub answer_bytes: u64,
     pub connections: usize,
@@ -73,26 +78,35 @@ pub struct Measured {
     /// Connections that got no answer at all during the window, right or wrong.
     pub silent_connections: usize,
     pub first_error: Option<String>,
-    pub seconds: f64,
     pub p50_ms: f64,
     pub p99_ms: f64,
     pub max_ms: f64,
-    /// By role, as in [`Plan::watch`].
-    pub cpu_seconds: BTreeMap<String, f64>,
-    pub load_cpu_seconds: f64,
-    /// So much of the machine, in percent of all cores, went to neither the watched processes nor the load
-    /// generator. Past a few percent the figures say more about the neighbours.
-    pub foreign_cpu_percent: f64,
+    #[serde(flatten)]
+    pub used: Used,
 }
 
 impl Measured {
+    /// `silent_connections` as in the field.
+    pub fn new(tally: &Tally, silent_connections: usize, used: Used) -> Self {
+        Self {
+            requests: tally.latencies.count(),
+            errors: tally.errors,
+            silent_connections,
+            first_error: tally.first_error.clone(),
+            p50_ms: tally.latencies.quantile_ms(0.50),
+            p99_ms: tally.latencies.quantile_ms(0.99),
+            max_ms: tally.latencies.max_ms(),
+            used,
+        }
+    }
+
     pub fn per_second(&self) -> f64 {
-        self.requests as f64 / self.seconds
+        self.requests as f64 / self.used.seconds
     }
 
     /// CPU seconds for 1,000 right answers. Zero for a role nobody watched.
     pub fn cpu_per_1k(&self, role: &str) -> f64 {
-        self.cpu_seconds.get(role).copied().unwrap_or_default() * 1_000.0 / self.requests.max(1) as f64
+        self.used.cpu_per_1k(role, self.requests)
     }
 }
 
@@ -102,13 +116,16 @@ pub async fn run(plan: Plan) -> Result<Measured> {
         dialer: Dialer::new(plan.to, plan.certificate.as_deref())?,
         request: Request::render(&plan),
         is_fresh: plan.is_fresh,
+        status: plan.status,
         answer_bytes: plan.answer_bytes,
+        next_number: plan.numbered_from.map(Cell::new),
         left: Cell::new(match plan.stop {
             Stop::After(_) => u64::MAX,
             Stop::AfterRequests(count) => count,
         }),
         is_measured: Cell::new(false),
-        tally: RefCell::new(Tally::new(plan.connections)),
+        tally: RefCell::default(),
+        heard: (0..plan.connections).map(|_| Cell::new(false)).collect(),
     });
     LocalSet::new().run_until(drive(plan, course)).await
 }
@@ -140,25 +157,8 @@ async fn drive(plan: Plan, course: Rc<Course>) -> Result<Measured> {
     let after = Snapshot::take(&plan.watch)?;
     visits.abort_all();
 
-    let cpu_seconds = after.since(&before);
-    let load_cpu_seconds = after.own - before.own;
-    let accounted = cpu_seconds.values().sum::<f64>() + load_cpu_seconds;
-    let seconds = (after.at - before.at).as_secs_f64();
-    let available = seconds * std::thread::available_parallelism()?.get() as f64;
-    let tally = course.tally.borrow();
-    Ok(Measured {
-        requests: tally.latencies.count(),
-        errors: tally.errors,
-        silent_connections: tally.heard.iter().filter(|heard| !**heard).count(),
-        first_error: tally.first_error.clone(),
-        seconds,
-        p50_ms: tally.latencies.quantile_ms(0.50),
-        p99_ms: tally.latencies.quantile_ms(0.99),
-        max_ms: tally.latencies.max_ms(),
-        foreign_cpu_percent: ((after.machine - before.machine - accounted) * 100.0 / available).max(0.0),
-        cpu_seconds,
-        load_cpu_seconds,
-    })
+    let silent_connections = course.heard.iter().filter(|heard| !heard.get()).count();
+    Ok(Measured::new(&course.tally.borrow(), silent_connections, after.since(&before)?))
 }
 
 /// What all connections of one run share.
@@ -166,88 +166,45 @@ struct Course {
     dialer: Dialer,
     request: Request,
     is_fresh: bool,
+    status: u16,
     answer_bytes: u64,
+    next_number: Option<Cell<u64>>,
     left: Cell<u64>,
     is_measured: Cell<bool>,
     tally: RefCell<Tally>,
-}
-
-struct Tally {
-    latencies: Histogram,
-    errors: u64,
-    first_error: Option<String>,
-    heard: Vec<bool>,
-}
-
-impl Tally {
-    fn new(connections: usize) -> Self {
-        Self { latencies: Histogram::new(), errors: 0, first_error: None, heard: vec![false; connections] }
-    }
+    /// By connection.
+    heard: Vec<Cell<bool>>,
 }
 
 /// One connection's closed loop: request, answer, next request.
 async fn visit(course: Rc<Course>, number: usize) {
     let mut visitor = None;
+    let mut request = course.request.clone();
     while course.left.get() > 0 {
         course.left.set(course.left.get().saturating_sub(1));
+        if let Some(next) = &course.next_number {
+            request.set_number(next.replace(next.get() + 1));
+        }
         let started = Instant::now();
         let answered = async {
             let mut visitor = match visitor.take() {
                 Some(visitor) => visitor,
                 None => course.dialer.dial(course.answer_bytes).await?,
             };
-            let answer = visitor.exchange(&course.request).await?;
-            answer.check(course.answer_bytes)?;
+            let answer = visitor.exchange(&request).await?;
+            answer.check(course.status, course.answer_bytes)?;
             anyhow::Ok((answer.keeps_connection && !course.is_fresh).then_some(visitor))
         }
         .await;
         let took = started.elapsed();
         let is_error = answered.is_err();
         if course.is_measured.get() {
-            let mut tally = course.tally.borrow_mut();
-            tally.heard[number] = true;
-            match &answered {
-                Ok(_) => tally.latencies.record(took),
-                Err(error) => {
-                    tally.errors += 1;
-                    tally.first_error.get_or_insert_with(|| format!("{error:#}"));
-                }
-            }
+            course.heard[number].set(true);
+            course.tally.borrow_mut().note(took, &answered);
         }
         visitor = answered.ok().flatten();
         if is_error {
             sleep(PAUSE_AFTER_ERROR).await;
         }
-    }
-}
-
-/// CPU time used so far by everyone who matters, at one moment.
-struct Snapshot {
-    at: Instant,
-    watched: BTreeMap<String, f64>,
-    own: f64,
-    machine: f64,
-}
-
-impl Snapshot {
-    fn take(watch: &BTreeMap<String, u32>) -> Result<Self> {
-        let watched = watch
-            .iter()
-            .map(|(role, pid)| {
-                let seconds = usage::cpu_seconds(*pid)
-                    .with_context(|| format!("the {role} process ({pid}) has ended during a measurement"))?;
-                Ok((role.clone(), seconds))
-            })
-            .collect::<Result<_>>()?;
-        Ok(Self {
-            at: Instant::now(),
-            watched,
-            own: usage::cpu_seconds(std::process::id())?,
-            machine: usage::machine_cpu_seconds()?,
-        })
-    }
-
-    fn since(&self, before: &Self) -> BTreeMap<String, f64> {
-        self.watched.iter().map(|(role, seconds)| (role.clone(), seconds - before.watched[role])).collect()
     }
 }

@@ -12,10 +12,13 @@ use crate::machine::Machine;
 use crate::report::{Findings, Report};
 use crate::systems::System;
 
+mod backlog;
 mod bulk;
+mod durable;
 mod idle;
 mod restart;
 mod small;
+mod stored;
 mod wan;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -30,10 +33,25 @@ pub enum Chapter {
     Restart,
     /// Small POSTs over a link with delay and loss
     Wan,
+    /// Events accepted and on disk: per second, and how long the 202 takes
+    Durable,
+    /// A backlog delivered when its agent comes
+    Backlog,
+    /// Start, questions and claims with a million events stored
+    Stored,
 }
 
 impl Chapter {
-    pub const ALL: &[Self] = &[Self::Small, Self::Bulk, Self::Idle, Self::Restart, Self::Wan];
+    pub const ALL: &[Self] = &[
+        Self::Small,
+        Self::Bulk,
+        Self::Idle,
+        Self::Restart,
+        Self::Wan,
+        Self::Durable,
+        Self::Backlog,
+        Self::Stored,
+    ];
 
     fn name(self) -> &'static str {
         match self {
@@ -42,6 +60,9 @@ impl Chapter {
             Self::Idle => "idle",
             Self::Restart => "restart",
             Self::Wan => "wan",
+            Self::Durable => "durable",
+            Self::Backlog => "backlog",
+            Self::Stored => "stored",
         }
     }
 
@@ -58,6 +79,9 @@ impl Chapter {
             Self::Idle => Box::pin(idle::run(bench)).await,
             Self::Restart => Box::pin(restart::run(bench)).await,
             Self::Wan => Box::pin(wan::run(bench)).await,
+            Self::Durable => Box::pin(durable::run(bench)).await,
+            Self::Backlog => Box::pin(backlog::run(bench)).await,
+            Self::Stored => Box::pin(stored::run(bench)).await,
         }
     }
 }
@@ -83,6 +107,12 @@ struct Effort {
     /// The congestion controller needs round trips, not requests, to find its way.
     wan_warm_up: Duration,
     wan_window: Duration,
+    durable_window: Duration,
+    backlog_events: u64,
+    stored_events: u64,
+    stored_window: Duration,
+    /// Of the dispatcher's turns alone.
+    claim_window: Duration,
 }
 
 impl Effort {
@@ -96,6 +126,11 @@ impl Effort {
         tries: 5,
         wan_warm_up: Duration::from_secs(2),
         wan_window: Duration::from_secs(6),
+        durable_window: Duration::from_millis(700),
+        backlog_events: 100_000,
+        stored_events: 1_000_000,
+        stored_window: Duration::from_secs(30),
+        claim_window: Duration::from_secs(10),
     };
 
     const QUICK: Self = Self {
@@ -108,13 +143,31 @@ impl Effort {
         tries: 2,
         wan_warm_up: Duration::from_secs(1),
         wan_window: Duration::from_secs(2),
+        durable_window: Duration::from_millis(300),
+        backlog_events: 5_000,
+        stored_events: 50_000,
+        stored_window: Duration::from_secs(5),
+        claim_window: Duration::from_secs(2),
     };
+
+    /// As much as the flags ask for.
+    fn of(options: &Options) -> Self {
+        let all = if options.quick { Self::QUICK } else { Self::FULL };
+        Self {
+            durable_window: options.durable_ms.map_or(all.durable_window, Duration::from_millis),
+            backlog_events: options.backlog_events.unwrap_or(all.backlog_events),
+            stored_events: options.stored_events.unwrap_or(all.stored_events),
+            stored_window: options.stored_seconds.map_or(all.stored_window, Duration::from_secs),
+            ..all
+        }
+    }
 }
 
 /// Runs the chapters chosen, prints their tables, and writes the report. A chapter that fails does not stop the
 /// others, but makes the whole an error.
 pub async fn all(options: &Options) -> Result<()> {
-    if cfg!(debug_assertions) {
+    let is_optimised = !cfg!(debug_assertions);
+    if !is_optimised && !options.unoptimised {
         bail!("this benchmark was built without optimisation: run `cargo bench-relay`");
     }
     let crew = Crew::assemble()?;
@@ -127,10 +180,11 @@ pub async fn all(options: &Options) -> Result<()> {
         crew.check_product()?;
     }
 
-    let effort = if options.quick { Effort::QUICK } else { Effort::FULL };
+    let effort = Effort::of(options);
     let mut report = Report {
         machine: Machine::look()?,
         is_quick: options.quick,
+        is_optimised,
         rounds: effort.rounds,
         chapters: serde_json::Map::new(),
     };

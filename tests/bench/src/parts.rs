@@ -8,7 +8,9 @@ use anyhow::Result;
 use tokio::io::AsyncReadExt;
 use tokio::net::{TcpListener, TcpStream};
 
+pub mod accepting;
 pub mod app;
+pub mod claiming;
 pub mod hop;
 pub mod link;
 

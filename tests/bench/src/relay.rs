@@ -50,11 +50,17 @@ pub struct Server<'a> {
     process: Process,
     pub public: SocketAddr,
     pub tunnel: SocketAddr,
+    pub admin: SocketAddr,
 }
 
 impl<'a> Server<'a> {
+    /// The data directory of the server of that name, to put something there before it starts.
+    pub fn data_of(crew: &Crew, name: &str) -> PathBuf {
+        crew.folder().join(format!("{name}-data"))
+    }
+
     pub async fn start(crew: &'a Crew, name: &str, certificate: Option<&Certificate>) -> Result<Self> {
-        let data = crew.folder().join(format!("{name}-data"));
+        let data = Self::data_of(crew, name);
         let config = crew.folder().join(format!("{name}.toml"));
         fs::write(&config, format!("[limits]\nbody_bytes_max = {BODY_BYTES_MAX}\n"))?;
         let mut arguments: Vec<OsString> =
@@ -70,7 +76,7 @@ impl<'a> Server<'a> {
         let [public, tunnel, admin] = process.line(READY_MAX, ready).await?;
         let same = [("--public", public), ("--tunnel", tunnel), ("--admin", admin)];
         arguments.extend(same.into_iter().flat_map(|(flag, addr)| [flag.into(), addr.to_string().into()]));
-        Ok(Self { crew, name: name.to_owned(), data, arguments, process, public, tunnel })
+        Ok(Self { crew, name: name.to_owned(), data, arguments, process, public, tunnel, admin })
     }
 
     pub fn id(&self) -> u32 {

@@ -100,6 +100,44 @@ impl Table {
     }
 }
 
+/// Something a chapter was asked to show.
+#[derive(Debug, Clone, Serialize)]
+pub struct Goal {
+    what: String,
+    wanted: String,
+    measured: String,
+    is_met: bool,
+}
+
+impl Goal {
+    /// `measured`, NaN where it was not, has to reach `wanted`.
+    pub fn at_least(what: impl Into<String>, wanted: f64, measured: f64, decimals: usize) -> Self {
+        let is_met = measured >= wanted;
+        Self::new(what.into(), format!("≥ {}", number(wanted, decimals)), measured, decimals, is_met)
+    }
+
+    /// `measured`, NaN where it was not, has to stay below `wanted`.
+    pub fn below(what: impl Into<String>, wanted: f64, measured: f64, decimals: usize) -> Self {
+        let is_met = measured < wanted;
+        Self::new(what.into(), format!("< {}", number(wanted, decimals)), measured, decimals, is_met)
+    }
+
+    fn new(what: String, wanted: String, measured: f64, decimals: usize, is_met: bool) -> Self {
+        let measured = if measured.is_nan() { "not measured".to_owned() } else { number(measured, decimals) };
+        Self { what, wanted, measured, is_met }
+    }
+
+    /// All goals of a chapter.
+    pub fn table(chapter: &str, goals: &[Self]) -> Table {
+        let mut table = Table::new(format!("Goals of `{chapter}`"), &["goal", "wanted", "measured", "met"]);
+        for goal in goals {
+            let is_met = if goal.is_met { "yes" } else { "NO" };
+            table.row(vec![goal.what.clone(), goal.wanted.clone(), goal.measured.clone(), is_met.to_owned()]);
+        }
+        table
+    }
+}
+
 /// What one chapter found.
 #[derive(Debug)]
 pub struct Findings {
@@ -112,6 +150,7 @@ pub struct Findings {
 pub struct Report {
     pub machine: Machine,
     pub is_quick: bool,
+    pub is_optimised: bool,
     pub rounds: usize,
     /// By chapter: rows, and where it is worth keeping, every single point. An error is a text.
     pub chapters: serde_json::Map<String, Value>,
@@ -147,6 +186,19 @@ mod tests {
         assert_eq!(Spread::of([4.0, 1.0]).map(|spread| spread.median), Some(2.5));
         assert_eq!(Spread::of([5.0]).map(|spread| spread.text(1)).as_deref(), Some("5.0"));
         assert_eq!(spread_text(Spread::of([]), 1), "-");
+    }
+
+    #[test]
+    fn a_goal_that_was_not_measured_is_not_met() {
+        let goals = [
+            Goal::at_least("rate", 10_000.0, 10_000.0, 0),
+            Goal::below("p99 ms", 10.0, 10.0, 1),
+            Goal::below("p99 ms", 10.0, f64::NAN, 1),
+        ];
+        assert_eq!(goals.each_ref().map(|goal| goal.is_met), [true, false, false]);
+        let text = Goal::table("x", &goals).text();
+        assert!(text.contains("| rate   | ≥ 10,000 | 10,000       | yes |"), "{text}");
+        assert!(text.contains("| p99 ms | < 10.0   | not measured | NO  |"), "{text}");
     }
 
     #[test]

@@ -159,6 +159,8 @@ pub fn small_post(to: SocketAddr, connections: usize) -> Plan {
         path: "/".to_owned(),
         method: Method::Post,
         body_bytes: 1_024,
+        numbered_from: None,
+        status: 200,
         answer_bytes: app::ANSWER.len() as u64,
         connections,
         is_fresh: false,

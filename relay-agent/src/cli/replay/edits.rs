@@ -4,31 +4,35 @@ use std::fs::File;
 use std::io::Read as _;
 use std::path::PathBuf;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use protocol::field::{HeaderBlock, is_field_value, is_target, is_token};
 use relay_agent::LocalRequest;
 use relay_agent::fixture::{BODY_BYTES_MAX, FixtureError};
+use serde_json::{Map, Value, json};
 
 use super::super::context::UsageError;
+use super::super::filter::method;
 
 /// What to change, as it was asked for.
 #[derive(clap::Args)]
 #[command(next_help_heading = "Edits of a single request")]
 pub(super) struct Edits {
-    /// Send it with this method
-    #[arg(long, value_name = "METHOD", value_parser = method, requires = "to")]
+    /// Send it with this method; with --source, --state and their kind: only events sent with it
+    #[arg(long, value_name = "METHOD", value_parser = method)]
     method: Option<String>,
     /// Send it to this path, query included
-    #[arg(long, value_name = "PATH", value_parser = path, requires = "to")]
+    #[arg(long, value_name = "PATH", value_parser = path)]
     path: Option<String>,
     /// Put this field in place of those of its name; may be repeated
-    #[arg(long, value_name = "NAME: VALUE", value_parser = field, requires = "to")]
+    #[arg(long, value_name = "NAME: VALUE", value_parser = field)]
     header: Vec<(String, String)>,
     /// Leave out the fields of this name; may be repeated
-    #[arg(long, value_name = "NAME", value_parser = name, requires = "to")]
+    #[arg(long, value_name = "NAME", value_parser = name)]
     without_header: Vec<String>,
     /// Send this file as the body
-    #[arg(long, value_name = "FILE", requires = "to")]
+    #[arg(long, value_name = "FILE")]
     body_file: Option<PathBuf>,
 }
 
@@ -36,10 +40,6 @@ pub(super) struct Edits {
 pub(super) struct Loaded {
     edits: Edits,
     body: Option<Bytes>,
-}
-
-fn method(text: &str) -> Result<String, String> {
-    if is_token(text.as_bytes()) { Ok(text.to_owned()) } else { Err(format!("`{text}` is not a method")) }
 }
 
 fn path(text: &str) -> Result<String, String> {
@@ -55,7 +55,8 @@ fn name(text: &str) -> Result<String, String> {
     }
 }
 
-fn field(text: &str) -> Result<(String, String), String> {
+/// `Name: value`.
+pub(in super::super) fn field(text: &str) -> Result<(String, String), String> {
     let wrong = || format!("expected `Name: value`, not `{text}`");
     let (name, value) = text.split_once(':').ok_or_else(wrong)?;
     let value = value.trim_matches([' ', '\t']);
@@ -68,6 +69,15 @@ impl Edits {
     pub(super) fn is_any(&self) -> bool {
         let is_head = self.method.is_some() || self.path.is_some();
         is_head || !self.header.is_empty() || !self.without_header.is_empty() || self.body_file.is_some()
+    }
+
+    /// Nothing but a method, which is then one to look for.
+    pub(super) fn only_method(self) -> Result<Option<String>, UsageError> {
+        let Self { method, path, header, without_header, body_file } = self;
+        if path.is_some() || !header.is_empty() || !without_header.is_empty() || body_file.is_some() {
+            return Err(UsageError::Other("edits are for one request; name it by its id".to_owned()));
+        }
+        Ok(method)
     }
 
     /// Reads the new body.
@@ -88,6 +98,23 @@ impl Edits {
 }
 
 impl Loaded {
+    /// As the server takes them.
+    pub(super) fn object(&self) -> Map<String, Value> {
+        let Edits { method, path, header, without_header, .. } = &self.edits;
+        let body = self.body.as_ref().map(|body| match std::str::from_utf8(body) {
+            Ok(text) => json!({ "text": text }),
+            Err(_) => json!({ "base64": STANDARD.encode(body) }),
+        });
+        let all = [
+            ("method", method.as_ref().map(|method| json!(method))),
+            ("path", path.as_ref().map(|path| json!(path))),
+            ("headers", (!header.is_empty()).then(|| json!(header))),
+            ("remove_headers", (!without_header.is_empty()).then(|| json!(without_header))),
+            ("body", body),
+        ];
+        all.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))).collect()
+    }
+
     /// Changes the request. What is not named stays as it is, in its place.
     pub(super) fn apply(&self, request: &mut LocalRequest) -> Result<(), UsageError> {
         let Edits { method, path, header, without_header, .. } = &self.edits;

@@ -3,6 +3,7 @@ use clap::Parser as _;
 use protocol::field::HeaderBlock;
 use relay_agent::LocalFailureKind;
 
+use super::super::ask::AskError;
 use super::*;
 
 #[derive(clap::Parser)]
@@ -27,7 +28,10 @@ fn ids_without_a_target_are_the_servers_and_everything_with_one_is_sent_from_her
         let args = args(words);
         asked(args.what, args.to)
     };
-    assert!(matches!(at(&[&event, &event]), Ok(Asked::AtServer(ids)) if ids == [id(), id()]));
+    let delivery = format!("{event}.2");
+    let again = [Again::Event(id()), Again::Delivery(DeliveryId { event: id(), no: 2 })];
+    assert!(matches!(at(&[&event, &delivery]), Ok(Asked::AtServer(asked)) if asked == again));
+    assert!(matches!(at(&["--source", "github"]), Ok(Asked::Many)));
     let both = [What::Files("fixtures".into()), What::Event(id())];
     assert!(matches!(at(&["fixtures", &event, "--to", "3000"]), Ok(Asked::Here(_, what)) if what == both));
     let refused = at(&["fixtures"]).err().expect("refused").to_string();
@@ -45,12 +49,13 @@ fn a_server_without_replays_is_told_from_an_event_that_is_gone() {
         (405, "method_not_allowed", true),
         (404, "status 404", true),
         (404, "event_not_found", false),
+        (404, "destination_not_found", false),
         (403, "scope_refused", false),
         (409, "event_truncated", false),
     ] {
-        assert_eq!(is_no_such_route(&refused(status, code)), expected, "{code}");
+        assert_eq!(at_server::is_no_such_route(&refused(status, code)), expected, "{code}");
     }
-    assert!(!is_no_such_route(&AskError::Unreadable(String::new())));
+    assert!(!at_server::is_no_such_route(&AskError::Unreadable(String::new())));
 }
 
 fn request() -> LocalRequest {
@@ -91,6 +96,51 @@ fn an_edit_changes_what_it_names_and_nothing_else() {
     ];
     let (_, fields) = edited(&words);
     assert_eq!(fields, ["Host: a", "X-a: new", "x-A: newer", "Content-Length: 2", "X-C: c: d"]);
+}
+
+#[test]
+fn an_edit_is_said_to_the_server_in_its_own_words() {
+    let event = id().to_string();
+    let object = |words: &[&str]| {
+        let loaded = args(&[&[event.as_str()], words].concat()).edits.load().unwrap();
+        Value::Object(loaded.object())
+    };
+    assert_eq!(object(&[]), json!({}));
+    let words = [
+        "--method",
+        "PUT",
+        "--path",
+        "/a?b",
+        "--header",
+        "X-A: 1",
+        "--header",
+        "x-a:2",
+        "--without-header",
+        "X-B",
+    ];
+    let expected = json!({
+        "method": "PUT", "path": "/a?b", "headers": [["X-A", "1"], ["x-a", "2"]], "remove_headers": ["X-B"],
+    });
+    assert_eq!(object(&words), expected);
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("body");
+    let file = ["--body-file", path.to_str().unwrap()];
+    std::fs::write(&path, "{\"a\": 1}\n").unwrap();
+    assert_eq!(object(&file), json!({ "body": { "text": "{\"a\": 1}\n" } }));
+    std::fs::write(&path, b"\x00\xff").unwrap();
+    assert_eq!(object(&file), json!({ "body": { "base64": "AP8=" } }), "bytes that are no text");
+    std::fs::write(&path, "").unwrap();
+    assert_eq!(object(&file), json!({ "body": { "text": "" } }), "an empty body is one");
+}
+
+#[test]
+fn many_take_a_method_to_look_for_and_no_edits() {
+    let method = |words: &[&str]| args(&[&["--source", "github"], words].concat()).edits.only_method();
+    assert_eq!(method(&["--method", "POST"]).unwrap().as_deref(), Some("POST"));
+    assert_eq!(method(&[]).unwrap(), None);
+    for words in [["--path", "/x"], ["--header", "X: 1"], ["--without-header", "X"], ["--body-file", "x"]] {
+        assert!(method(&words).unwrap_err().to_string().contains("one request"), "{words:?}");
+    }
 }
 
 #[test]

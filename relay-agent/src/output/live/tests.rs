@@ -61,7 +61,12 @@ fn answered(result: Result<u16, &str>) -> AgentEvent {
 
 fn served(result: Result<&str, &str>) -> AgentEvent {
     let error = |text: &str| ServeError { code: "scope_refused".to_owned(), text: text.to_owned() };
-    AgentEvent::Served { source: "github".parse().unwrap(), result: result.map(str::to_owned).map_err(error) }
+    AgentEvent::Served {
+        source: "github".parse().unwrap(),
+        destination: Default::default(),
+        result: result.map(str::to_owned).map_err(error),
+        waiting: None,
+    }
 }
 
 #[test]

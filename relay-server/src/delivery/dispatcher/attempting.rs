@@ -111,7 +111,9 @@ impl Attempting {
 
     async fn made(&self, event: Option<EventDetail>) -> End {
         // Retention keeps what waits: only a hand in the database can have done that.
-        let Some(event) = event else { return self.dead("event_gone", "the event is not in the store".to_owned()) };
+        let Some(event) = event else {
+            return self.dead("event_gone", "the event is not in the store".to_owned());
+        };
         let store = &self.parts().store;
         let source = store.source_of(self.leased.destination);
         let Some((source, destination)) = source.and_then(|source| {
@@ -132,7 +134,13 @@ impl Attempting {
 
     /// An end without an answer that no later attempt can better.
     fn dead(&self, reason: &'static str, text: String) -> End {
-        let record = self.record(AttemptOutcome::NotSent(reason), Some(text), None, Default::default(), Default::default());
+        let record = self.record(
+            AttemptOutcome::NotSent(reason),
+            Some(text),
+            None,
+            Default::default(),
+            Default::default(),
+        );
         End { record: Some(record), next: Next::Dead(reason), was_reached: None }
     }
 
@@ -148,7 +156,12 @@ impl Attempting {
     }
 
     /// What is sent of the event: filtered, transformed, signed.
-    async fn request(&self, event: EventDetail, source: &Source, destination: &Destination) -> Result<Request, End> {
+    async fn request(
+        &self,
+        event: EventDetail,
+        source: &Source,
+        destination: &Destination,
+    ) -> Result<Request, End> {
         let id = event.summary.id;
         let framing = event.headers.framing().ok().flatten();
         let body = if event.body.is_in_file {
@@ -161,7 +174,11 @@ impl Attempting {
             target: event.summary.target,
             mount: event.shape.mount,
             headers: event.headers,
-            framing: framing.unwrap_or(if event.shape.is_chunked { BodyFraming::Chunked } else { BodyFraming::None }),
+            framing: framing.unwrap_or(if event.shape.is_chunked {
+                BodyFraming::Chunked
+            } else {
+                BodyFraming::None
+            }),
             trailers: event.shape.trailers,
             body,
         };
@@ -171,9 +188,11 @@ impl Attempting {
         if let Some(transform) = &destination.rules.transform {
             self.transform(transform, id, source, &mut request).await?;
         }
-        let mut ours = vec![("Relay-Event-Id", id.to_string()), ("Relay-Attempt", self.leased.attempt.to_string())];
-        if self.leased.is_replay {
-            ours.push(("Relay-Replay", "true".to_owned()));
+        let mut ours =
+            vec![("Relay-Event-Id", id.to_string()), ("Relay-Attempt", self.leased.attempt.to_string())];
+        if self.leased.is_replay && destination.rules.url.is_some() {
+            // An agent says so itself.
+            ours.push(("Relay-Replay", "1".to_owned()));
         }
         let is_published = event.summary.reason.as_deref() == Some("published");
         if destination.rules.sign || is_published {
@@ -189,11 +208,13 @@ impl Attempting {
             }
         }
         let mut headers = HeaderBlock::with_capacity(request.headers.as_bytes().len() + 256);
-        let is_replaced = |name: &[u8]| ours.iter().any(|(ours, _)| name.eq_ignore_ascii_case(ours.as_bytes()));
+        let is_replaced =
+            |name: &[u8]| ours.iter().any(|(ours, _)| name.eq_ignore_ascii_case(ours.as_bytes()));
         let copied = headers.copy_from(&request.headers, |name, _| !is_replaced(name));
         let added = ours.iter().try_for_each(|(name, value)| headers.push(name.as_bytes(), value.as_bytes()));
         if copied.is_err() || added.is_err() {
-            return Err(self.dead("headers_too_large", "the header has no room for the relay's own fields".to_owned()));
+            return Err(self
+                .dead("headers_too_large", "the header has no room for the relay's own fields".to_owned()));
         }
         request.headers = headers;
         Ok(request)
@@ -220,7 +241,9 @@ impl Attempting {
         let id = id.text();
         let failed = |text: String| self.dead("transform_failed", text);
         if matches!(request.body, StoredBody::File(..)) {
-            return Err(failed(format!("the body is larger than the {INLINE_BYTES_MAX} bytes a transform can take")));
+            return Err(failed(format!(
+                "the body is larger than the {INLINE_BYTES_MAX} bytes a transform can take"
+            )));
         }
         let body = bytes_for_jq(&request.body);
         let transformed = {
@@ -240,12 +263,17 @@ impl Attempting {
         };
         let copied = headers.copy_from(&made.headers, |name, _| is_same_body || !is_framing(name));
         let length = made.body.len();
-        let framed = if is_same_body { Ok(()) } else { headers.push(b"Content-Length", length.to_string().as_bytes()) };
+        let framed = if is_same_body {
+            Ok(())
+        } else {
+            headers.push(b"Content-Length", length.to_string().as_bytes())
+        };
         if copied.is_err() || framed.is_err() {
             return Err(failed("the header is too large".to_owned()));
         }
         if !is_same_body {
-            (request.framing, request.trailers) = (BodyFraming::Length(length as u64), HeaderBlock::default());
+            (request.framing, request.trailers) =
+                (BodyFraming::Length(length as u64), HeaderBlock::default());
         }
         (request.method, request.target, request.headers) = (made.method, made.target, headers);
         request.body = StoredBody::Bytes(made.body);
@@ -294,7 +322,12 @@ impl Attempting {
         }
     }
 
-    async fn by_url(&self, url: crate::delivery::url::TargetUrl, request: Request, destination: &Destination) -> End {
+    async fn by_url(
+        &self,
+        url: crate::delivery::url::TargetUrl,
+        request: Request,
+        destination: &Destination,
+    ) -> End {
         let request = UrlRequest {
             url,
             method: request.method,
@@ -308,7 +341,8 @@ impl Attempting {
             answer_bytes_max: ANSWER_BYTES_MAX,
         };
         let sent = self.parts().urls.send(request).await;
-        let times = Times { head_us: 0, total_us: sent.total_us, connect_us: sent.connect_us, app_us: sent.app_us };
+        let times =
+            Times { head_us: 0, total_us: sent.total_us, connect_us: sent.connect_us, app_us: sent.app_us };
         let (outcome, text, answer) = match sent.outcome {
             UrlOutcome::Answered { status, headers, body } => {
                 (AttemptOutcome::Answered(status), None, RecordedAnswer { status, headers, body })
@@ -397,4 +431,3 @@ pub(super) fn log(settlement: &Settlement) {
     };
     tracing::debug!(delivery.id = %delivery, attempt.no = attempt, outcome, status, next, "attempt settled");
 }
-

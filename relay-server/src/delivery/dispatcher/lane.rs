@@ -80,7 +80,11 @@ impl Lane {
         self.allowance += now.saturating_duration_since(self.reckoned).as_secs_f64() * f64::from(pace);
         self.allowance = self.allowance.min(burst);
         self.reckoned = now;
-        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "from 0 to a tenth of a u32")]
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "from 0 to a tenth of a u32"
+        )]
         let allowed = self.allowance as u32;
         if allowed == 0 {
             // A millisecond more, so that rounding does not wake us too early.
@@ -187,7 +191,8 @@ mod tests {
     #[test]
     fn a_pace_spreads_attempts_over_the_second() {
         let start = Instant::now();
-        let (mut lane, rules) = (Lane::new(start), rules(|rules| (rules.pace_per_s, rules.concurrency) = (Some(20), 100)));
+        let (mut lane, rules) =
+            (Lane::new(start), rules(|rules| (rules.pace_per_s, rules.concurrency) = (Some(20), 100)));
         let mut begun = 0;
         for ms in 0..2_000 {
             if let Room::Now(count) = lane.room(&rules, start + Duration::from_millis(ms)) {

@@ -1,6 +1,5 @@
 //! A live request's body on its way to the agent, and what can still be had of it when nobody took it.
 
-use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, ready};
@@ -62,7 +61,7 @@ impl<B: RequestBody> Body for Rest<B> {
 pub(super) struct Upload<B> {
     gathered: Gathered,
     rest: Option<(B, Copies)>,
-    stored: Option<(PathBuf, Whole)>,
+    stored: Option<Whole>,
     pumping: Option<oneshot::Receiver<PumpEnd>>,
     capture: Arc<Mutex<Capture>>,
 }
@@ -96,7 +95,11 @@ impl<B: RequestBody> Upload<B> {
     ///
     /// # Errors
     /// Why there is none.
-    pub(super) async fn complete(&mut self, intake: &Intake, event: protocol::id::EventId) -> Result<(), Fault> {
+    pub(super) async fn complete(
+        &mut self,
+        intake: &Intake,
+        event: protocol::id::EventId,
+    ) -> Result<(), Fault> {
         if self.gathered.end.is_some() {
             return Ok(());
         }
@@ -104,7 +107,7 @@ impl<B: RequestBody> Upload<B> {
         let gathered = std::mem::take(&mut self.gathered);
         let whole = intake.read_whole(event, gathered, Some(body), &self.capture).await?;
         if whole.body.is_in_file {
-            self.stored = Some((intake.path(event), whole));
+            self.stored = Some(whole);
         } else {
             self.gathered = Gathered { pieces: vec![whole.body.bytes], end: Some(whole.trailers) };
         }
@@ -156,8 +159,10 @@ impl<B: RequestBody> Upload<B> {
             return Ok(FirstSent::Under);
         }
         send.flush().await?;
-        if let Some((path, whole)) = &self.stored {
-            let file = File::open(path).await.map_err(|_| protocol::body::BodyError::Truncated)?;
+        if let Some(whole) = &self.stored
+            && let Some(file) = &whole.file
+        {
+            let file = File::open(file.path()).await.map_err(|_| protocol::body::BodyError::Truncated)?;
             let file = Rest::<B>::Stored(ReaderStream::with_capacity(file, CHUNK_BYTES));
             let (tell, _) = oneshot::channel();
             let trailers = whole.trailers.clone();
@@ -207,7 +212,11 @@ impl<B: RequestBody> Upload<B> {
     ///
     /// # Errors
     /// `None` when part of it is gone for good, else why the rest did not come.
-    pub(super) async fn whole(mut self, intake: &Intake, event: protocol::id::EventId) -> Result<Whole, Option<Fault>> {
+    pub(super) async fn whole(
+        mut self,
+        intake: &Intake,
+        event: protocol::id::EventId,
+    ) -> Result<Whole, Option<Fault>> {
         if let Some(pumping) = self.pumping.take() {
             match pumping.await {
                 Ok(PumpEnd::Whole(trailers)) => self.end_of_pump(trailers),
@@ -215,7 +224,7 @@ impl<B: RequestBody> Upload<B> {
                 Err(_) => return Err(None),
             }
         }
-        if let Some((_, whole)) = self.stored {
+        if let Some(whole) = self.stored {
             return Ok(whole);
         }
         if self.gathered.end.is_none() && self.rest.is_none() {
@@ -233,20 +242,20 @@ impl<B: RequestBody> Upload<B> {
 
     /// The whole body, if it is here, while it is being sent.
     pub(super) fn whole_so_far(&self) -> Option<Whole> {
-        if let Some((_, whole)) = &self.stored {
+        if let Some(whole) = &self.stored {
             return Some(whole.clone());
         }
         let trailers = self.gathered.end.clone()?;
-        Some(Whole { body: Captured::whole(joined(self.gathered.pieces.clone())), trailers })
+        Some(Whole { body: Captured::whole(joined(self.gathered.pieces.clone())), trailers, file: None })
     }
 
     /// The whole body, which is known to be here.
     pub(super) fn into_whole(self) -> Option<Whole> {
-        if let Some((_, whole)) = self.stored {
+        if let Some(whole) = self.stored {
             return Some(whole);
         }
         let Gathered { pieces, end } = self.gathered;
-        end.map(|trailers| Whole { body: Captured::whole(joined(pieces)), trailers })
+        end.map(|trailers| Whole { body: Captured::whole(joined(pieces)), trailers, file: None })
     }
 }
 

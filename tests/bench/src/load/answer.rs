@@ -12,9 +12,9 @@ pub struct Answer {
 }
 
 impl Answer {
-    /// An error unless this is 200 with a body of the length given.
-    pub fn check(&self, body_bytes: u64) -> Result<()> {
-        ensure!(self.status == 200, "the answer was {}", self.status);
+    /// An error unless this has the status given, and a body of the length given.
+    pub fn check(&self, status: u16, body_bytes: u64) -> Result<()> {
+        ensure!(self.status == status, "the answer was {}", self.status);
         ensure!(
             self.body_bytes == body_bytes,
             "the answer had {} bytes instead of {body_bytes}",
@@ -256,10 +256,10 @@ mod tests {
     }
 
     #[test]
-    fn only_200_with_the_right_length_passes() {
+    fn only_the_right_status_with_the_right_length_passes() {
         let answer = Answer { status: 200, body_bytes: 2, keeps_connection: true };
-        assert!(answer.check(2).is_ok());
-        assert!(answer.check(3).is_err());
-        assert!(Answer { status: 202, ..answer }.check(2).is_err());
+        assert!(answer.check(200, 2).is_ok());
+        assert!(answer.check(200, 3).is_err());
+        assert!(Answer { status: 202, ..answer }.check(200, 2).is_err());
     }
 }

@@ -16,10 +16,12 @@ use super::answer::{Answer, Reading};
 use super::{Method, Plan};
 
 /// A request as bytes, ready to send any number of times.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Request {
     /// The head, and the body too where it is small: one write is one packet.
     opening: Vec<u8>,
+    /// Bytes of the head.
+    head_bytes: usize,
     /// The rest of the body is this, over and over.
     filling: Vec<u8>,
     rest_bytes: u64,
@@ -29,36 +31,64 @@ const FILLING_BYTES: u64 = 64 << 10;
 
 impl Request {
     pub fn render(plan: &Plan) -> Self {
-        let method = match plan.method {
+        let close = [("Connection", "close")];
+        let fields = if plan.is_fresh { &close[..] } else { &[] };
+        Self::new(plan.to, plan.method, &plan.path, fields, plan.body_bytes)
+    }
+
+    /// `fields` come on top of `Host`, and of what a body needs.
+    pub fn new(to: SocketAddr, method: Method, path: &str, fields: &[(&str, &str)], body_bytes: u64) -> Self {
+        let name = match method {
             Method::Get => "GET",
             Method::Post => "POST",
         };
-        let mut opening = format!("{method} {} HTTP/1.1\r\nHost: {}\r\n", plan.path, plan.to);
-        if plan.method == Method::Post {
+        let mut opening = format!("{name} {path} HTTP/1.1\r\nHost: {to}\r\n");
+        if method == Method::Post {
             opening.push_str("Content-Type: application/json\r\n");
-            opening.push_str(&format!("Content-Length: {}\r\n", plan.body_bytes));
+            opening.push_str(&format!("Content-Length: {body_bytes}\r\n"));
         }
-        if plan.is_fresh {
-            opening.push_str("Connection: close\r\n");
+        for (name, value) in fields {
+            opening.push_str(&format!("{name}: {value}\r\n"));
         }
         opening.push_str("\r\n");
         let mut opening = opening.into_bytes();
-        if plan.body_bytes <= FILLING_BYTES {
-            opening.extend(json_of(plan.body_bytes));
-            return Self { opening, filling: Vec::new(), rest_bytes: 0 };
+        let head_bytes = opening.len();
+        if body_bytes <= FILLING_BYTES {
+            opening.extend(json_of(body_bytes));
+            return Self { opening, head_bytes, filling: Vec::new(), rest_bytes: 0 };
         }
-        Self { opening, filling: json_of(FILLING_BYTES), rest_bytes: plan.body_bytes }
+        Self { opening, head_bytes, filling: json_of(FILLING_BYTES), rest_bytes: body_bytes }
+    }
+
+    /// Has the body carry this number. Only a body of 38 bytes to 64 KiB can.
+    pub fn set_number(&mut self, number: u64) {
+        let at = self.head_bytes + NUMBER_AT;
+        let digits = format!("{number:0NUMBER_DIGITS$}");
+        self.opening[at..at + NUMBER_DIGITS].copy_from_slice(digits.as_bytes());
     }
 }
 
+const FRAME: &str = r#"{"number":"000000000000","padding":""}"#;
+const NUMBER_AT: usize = r#"{"number":""#.len();
+const NUMBER_DIGITS: usize = 12;
+
 /// JSON of exactly this many bytes; spaces where an object does not fit.
-fn json_of(bytes: u64) -> Vec<u8> {
-    const FRAME: &str = r#"{"kind":"measured","padding":""}"#;
+pub fn json_of(bytes: u64) -> Vec<u8> {
     let bytes = usize::try_from(bytes).expect("a piece of a body fits into memory");
     match bytes.checked_sub(FRAME.len()) {
-        Some(padding) => FRAME.replace(r#":""}"#, &format!(r#":"{}"}}"#, "x".repeat(padding))).into_bytes(),
+        Some(padding) => {
+            let (front, end) = FRAME.split_at(FRAME.len() - 2);
+            format!("{front}{}{end}", "x".repeat(padding)).into_bytes()
+        }
         None => vec![b' '; bytes],
     }
+}
+
+/// The number in a body made here; none in any other.
+pub fn number_in(body: &[u8]) -> Option<u64> {
+    let digits = body.get(NUMBER_AT..NUMBER_AT + NUMBER_DIGITS)?;
+    (body.starts_with(&FRAME.as_bytes()[..NUMBER_AT]))
+        .then(|| std::str::from_utf8(digits).ok()?.parse().ok())?
 }
 
 /// Opens connections to one address, with TLS or without.
@@ -158,12 +188,26 @@ mod tests {
 
     #[test]
     fn bodies_are_json_of_exactly_the_length_asked_for() {
-        for bytes in [32, 33, 1_024, FILLING_BYTES] {
+        for bytes in [38, 39, 1_024, FILLING_BYTES] {
             let body = json_of(bytes);
             assert_eq!(body.len() as u64, bytes);
             assert!(serde_json::from_slice::<serde_json::Value>(&body).is_ok());
         }
         assert_eq!(json_of(3), b"   ");
         assert_eq!(json_of(0), b"");
+    }
+
+    #[test]
+    fn a_number_put_into_a_body_is_read_back_out_of_it() {
+        let to = SocketAddr::from(([127, 0, 0, 1], 80));
+        let mut request = Request::new(to, Method::Post, "/", &[("X-A", "1")], 1_024);
+        for number in [0, 7, 999_999_999_999] {
+            request.set_number(number);
+            let body = &request.opening[request.head_bytes..];
+            assert_eq!(number_in(body), Some(number));
+            assert!(serde_json::from_slice::<serde_json::Value>(body).is_ok());
+        }
+        assert_eq!(number_in(b"ok"), None);
+        assert_eq!(number_in(&[b'x'; 64]), None);
     }
 }

@@ -3,6 +3,7 @@
 use tokio::time::Instant;
 
 use super::{Conditions, REORDER_HOLD};
+use crate::dice::Dice;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Fate {
@@ -51,33 +52,6 @@ impl Lane {
         self.last_due = Some(due);
         Fate::At(due)
     }
-}
-
-/// SplitMix64 (Steele, Lea and Flood 2014): small, seedable, even enough for loss.
-#[derive(Debug)]
-struct Dice {
-    state: u64,
-}
-
-const GOLDEN_GAMMA: u64 = 0x9e37_79b9_7f4a_7c15;
-
-impl Dice {
-    fn new(seed: u64, lane: u64) -> Self {
-        Self { state: mixed(seed.wrapping_add(mixed(lane.wrapping_add(GOLDEN_GAMMA)))) }
-    }
-
-    /// Evenly spread over 0.0..1.0.
-    fn roll(&mut self) -> f64 {
-        self.state = self.state.wrapping_add(GOLDEN_GAMMA);
-        // The upper 53 bits are what an f64 holds exactly.
-        (mixed(self.state) >> 11) as f64 / (1_u64 << 53) as f64
-    }
-}
-
-fn mixed(z: u64) -> u64 {
-    let z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    z ^ (z >> 31)
 }
 
 #[cfg(test)]

@@ -97,12 +97,12 @@ async fn measure(bench: &Bench<'_>, standing: &Standing<'_>, way: Way, round: us
         Some((server, agent)) => (peak_mib(server)?, peak_mib(agent)?),
     };
     let mib = (measured.requests * BODY_MIB) as f64;
-    let cpu: f64 = [SERVER, AGENT].iter().filter_map(|role| measured.cpu_seconds.get(*role)).sum();
+    let cpu: f64 = [SERVER, AGENT].iter().filter_map(|role| measured.used.cpu_seconds.get(*role)).sum();
     Ok(Point {
         round,
         system: standing.system,
         way,
-        mib_per_second: mib / measured.seconds,
+        mib_per_second: mib / measured.used.seconds,
         cpu_seconds_per_gib: cpu * 1_024.0 / mib,
         server_peak_mib,
         agent_peak_mib,
@@ -135,7 +135,7 @@ fn table(way: Way, systems: &[System], points: &[Point]) -> Table {
         let between = |value: fn(&Point) -> f64| {
             if *system == System::Direct { None } else { Spread::of(own().map(value)) }
         };
-        let foreign = own().map(|point| point.measured.foreign_cpu_percent).fold(0.0, f64::max);
+        let foreign = own().map(|point| point.measured.used.foreign_cpu_percent).fold(0.0, f64::max);
         table.row(vec![
             system.name().to_owned(),
             spread_text(Spread::of(own().map(|point| point.mib_per_second)), 0),

@@ -182,7 +182,7 @@ impl Sender {
     async fn is_answered(&self) -> bool {
         let once = async {
             let answer = self.dialer.dial(self.answer_bytes).await?.exchange(&self.request).await?;
-            answer.check(self.answer_bytes)
+            answer.check(200, self.answer_bytes)
         };
         timeout(TRY_MAX, once).await.is_ok_and(|answered| answered.is_ok())
     }

@@ -139,7 +139,10 @@ fn row((shape, system): (Shape, System), own: &[&Point], points: &[Point]) -> Ro
         cpu_both_per_1k: cpu(&[SERVER, AGENT]),
         errors: own.iter().map(|p| p.measured.errors + p.measured.silent_connections as u64).sum(),
         first_error: own.iter().find_map(|point| point.measured.first_error.clone()),
-        foreign_cpu_percent_worst: own.iter().map(|p| p.measured.foreign_cpu_percent).fold(0.0, f64::max),
+        foreign_cpu_percent_worst: own
+            .iter()
+            .map(|p| p.measured.used.foreign_cpu_percent)
+            .fold(0.0, f64::max),
     }
 }
 

@@ -1,0 +1,131 @@
+//! What the dispatcher does with what nobody wants any more.
+
+use protocol::control::Sharing;
+use protocol::id::EventId;
+use tempfile::TempDir;
+
+use super::*;
+use crate::delivery::url::UrlPolicy;
+use crate::jq::JqSettings;
+use crate::model::{
+    Captured, DeliveryId, DeliveryState, DestinationRules, EventRecord, Outcome, ProjectId, RecordedAnswer,
+    SourceRules, Times,
+};
+use crate::store::{Acceptance, NewDelivery, Next, Start};
+
+struct Home {
+    _dir: TempDir,
+    store: Store,
+    dispatcher: Dispatcher,
+    tasks: Tasks,
+    source: Arc<Source>,
+}
+
+async fn home() -> Home {
+    let dir = tempfile::tempdir().unwrap();
+    let clock = Clock::fixed(1_700_000_000_000);
+    let store = Store::open(dir.path(), clock.clone()).await.unwrap();
+    let slug = "mine".parse().unwrap();
+    let made = store.create_source(ProjectId(1), slug, SourceRules::default(), Sharing::Pool).await.unwrap();
+    let second = "second".parse().unwrap();
+    let rules = DestinationRules::default();
+    let source = store.create_destination(made.id, second, Sharing::Pool, rules).await.unwrap();
+    let tasks = Tasks::default();
+    let dispatcher = Dispatcher::new(Parts {
+        store: store.clone(),
+        registry: Registry::default(),
+        urls: UrlSender::new(UrlPolicy::default(), tasks.clone()).unwrap(),
+        jq: Jq::new(JqSettings::new(dir.path().join("no-such-program"))),
+        signing: SigningKey::load_or_keep(&dir.path().join("signing-secret"), [7; 32]).unwrap(),
+        metrics: Arc::default(),
+        activity: Activity::default(),
+        clock,
+        tasks: tasks.clone(),
+    });
+    Home { _dir: dir, store, dispatcher, tasks, source }
+}
+
+impl Home {
+    /// An event with a ready delivery to each of the two destinations.
+    async fn accept(&self) -> EventId {
+        let id = self.store.next_event_id();
+        let record = Box::new(EventRecord {
+            id,
+            source: self.source.id,
+            remote: [192, 0, 2, 1].into(),
+            method: "POST".to_owned(),
+            target: b"/h/mine".to_vec(),
+            headers: Default::default(),
+            shape: Default::default(),
+            body: Captured::whole(Default::default()),
+            related: None,
+            outcome: Outcome::Accepted("agent_away"),
+            agent: None,
+            answer: RecordedAnswer::default(),
+            times: Times::default(),
+            is_accepted: false,
+        });
+        let ready =
+            |one: &crate::model::Destination| NewDelivery { destination: one.id, start: Start::Ready };
+        let deliveries = self.source.destinations.iter().map(ready).collect();
+        self.store.accept(Acceptance { record, deliveries, dedupe: None }).await.unwrap();
+        id
+    }
+
+    async fn state(&self, event: EventId, no: u32) -> (DeliveryState, Option<String>) {
+        let delivery = self.store.delivery(DeliveryId { event, no }).await.unwrap().unwrap();
+        (delivery.state, delivery.reason)
+    }
+
+    async fn is_cancelled(&self, event: EventId, no: u32) {
+        let ended = async {
+            while self.state(event, no).await.0 != DeliveryState::Cancelled {
+                tokio::time::sleep(Duration::from_millis(2)).await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(20), ended).await.expect("cancelled in time");
+        assert_eq!(self.state(event, no).await.1.as_deref(), Some("destination_deleted"));
+    }
+}
+
+#[tokio::test]
+async fn what_was_left_to_a_deleted_destination_is_cancelled_at_the_next_start() {
+    let home = home().await;
+    let event = home.accept().await;
+    home.store.delete_destination(home.source.id, home.source.destinations[1].id).await.unwrap();
+    home.tasks.spawn(home.dispatcher.clone().run());
+    home.is_cancelled(event, 2).await;
+    assert_eq!(home.state(event, 1).await.0, DeliveryState::Waiting, "the other is as it was");
+    home.tasks.begin_drain();
+    assert!(home.tasks.finish(Duration::from_secs(20)).await);
+}
+
+#[tokio::test]
+async fn what_is_accepted_in_the_moment_of_a_deletion_is_cancelled() {
+    let home = home().await;
+    home.tasks.spawn(home.dispatcher.clone().run());
+    home.store.delete_source(ProjectId(1), "mine".parse().unwrap()).await.unwrap();
+    // By whoever had found the source before.
+    let event = home.accept().await;
+    home.is_cancelled(event, 1).await;
+    home.is_cancelled(event, 2).await;
+    home.tasks.begin_drain();
+    assert!(home.tasks.finish(Duration::from_secs(20)).await);
+}
+
+#[tokio::test]
+async fn what_was_under_way_to_a_deleted_destination_is_not_tried_again() {
+    let home = home().await;
+    let event = home.accept().await;
+    let destination = home.source.destinations[1].id;
+    let want = Want { destination, limit: 1, lease_ms: 600_000, is_strict: false };
+    let leased = home.store.advance(Arc::default(), vec![want]).await.unwrap().leased[0];
+    home.store.delete_destination(home.source.id, destination).await.unwrap();
+    assert_eq!(home.store.cancel_waiting(destination, 0, "destination_deleted").await.unwrap(), 0);
+    let settlement = Settlement { delivery: leased.delivery, attempt: 1, record: None, next: Next::Ready };
+    home.dispatcher.live_is_over(destination, settlement);
+    home.tasks.spawn(home.dispatcher.clone().run());
+    home.is_cancelled(event, 2).await;
+    home.tasks.begin_drain();
+    assert!(home.tasks.finish(Duration::from_secs(20)).await);
+}
