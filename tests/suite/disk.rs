@@ -21,20 +21,20 @@ const PATIENCE: Duration = Duration::from_secs(15);
 const AT_A_TIME: usize = 2;
 
 /// A directory that is about to be the server's, and what surrounds it.
-struct Place {
-    dir: TempDir,
+pub(crate) struct Place {
+    pub(crate) dir: TempDir,
 }
 
 impl Place {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self { dir: tempfile::tempdir().expect("a temp dir") }
     }
 
-    fn data(&self) -> PathBuf {
+    pub(crate) fn data(&self) -> PathBuf {
         self.dir.path().join("data")
     }
 
-    fn file(&self, name: &str) -> PathBuf {
+    pub(crate) fn file(&self, name: &str) -> PathBuf {
         self.data().join(name)
     }
 
@@ -43,7 +43,7 @@ impl Place {
     }
 
     /// Starts a server; when this returns it is ready, or it is about to end.
-    fn start(&self, disk: &Disk) -> Running {
+    pub(crate) fn start(&self, disk: &Disk) -> Running {
         let mut command = program("relay-server");
         command.arg("serve").arg("--json").arg("--data").arg(self.data()).envs(disk.envs());
         for flag in ["--public", "--tunnel", "--admin"] {
@@ -63,7 +63,7 @@ impl Place {
     }
 
     /// A server from its start to its end: told to end as soon as it is ready.
-    fn live(&self, disk: &Disk) -> Life {
+    pub(crate) fn live(&self, disk: &Disk) -> Life {
         let mut running = self.start(disk);
         if running.is_ready {
             running.terminate();
@@ -106,15 +106,15 @@ impl Place {
 
 /// What became of a server.
 #[derive(Debug)]
-struct Life {
-    was_ready: bool,
+pub(crate) struct Life {
+    pub(crate) was_ready: bool,
     /// `None`: killed by a signal.
-    code: Option<i32>,
-    said: String,
+    pub(crate) code: Option<i32>,
+    pub(crate) said: String,
 }
 
 impl Life {
-    fn is_clean(&self) -> bool {
+    pub(crate) fn is_clean(&self) -> bool {
         self.was_ready && self.code == Some(0)
     }
 
@@ -135,10 +135,10 @@ impl Life {
 }
 
 /// A server; killed when dropped.
-struct Running {
+pub(crate) struct Running {
     child: Child,
     said: PathBuf,
-    is_ready: bool,
+    pub(crate) is_ready: bool,
 }
 
 impl Drop for Running {
@@ -148,17 +148,17 @@ impl Drop for Running {
 }
 
 impl Running {
-    fn terminate(&self) {
+    pub(crate) fn terminate(&self) {
         let told = Command::new("kill").arg(self.child.id().to_string()).stderr(Stdio::null()).status();
         told.expect("kill runs");
     }
 
-    fn kill(&mut self) {
+    pub(crate) fn kill(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
 
-    fn end(&mut self) -> Life {
+    pub(crate) fn end(&mut self) -> Life {
         let deadline = Instant::now() + PATIENCE;
         while Instant::now() < deadline {
             if let Some(status) = self.child.try_wait().expect("a child") {
@@ -180,7 +180,7 @@ fn operations_of_a_first_life() -> u64 {
 }
 
 /// Tries each number from 1 to `last`, some at a time, and fails with all that went wrong.
-fn for_each_number(last: u64, attempt: impl Fn(u64) -> Result<(), String> + Sync) {
+pub(crate) fn for_each_number(last: u64, attempt: impl Fn(u64) -> Result<(), String> + Sync) {
     let (next, wrong) = (AtomicU64::new(1), Mutex::new(Vec::new()));
     std::thread::scope(|scope| {
         for _ in 0..AT_A_TIME {

@@ -20,6 +20,8 @@ mod programs;
 mod public_tls;
 mod reply_table;
 mod sharing;
+#[cfg(target_os = "linux")]
+mod stewardship;
 mod stored;
 mod tunnel_life;
 mod walls;

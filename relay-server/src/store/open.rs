@@ -1,5 +1,8 @@
 //! Opening the database: the directory, the file and its rights, the settings of a connection, the schema.
 
+#[cfg(test)]
+mod tests;
+
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};

@@ -151,29 +151,23 @@ async fn bodies_of_a_backup_take_no_space_and_those_of_a_restore_are_its_own() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_copy_made_while_everything_moves_is_one_moment() {
     let original = Arc::new(original().await);
-    let (go_on, turns) = (Arc::new(AtomicBool::new(true)), Arc::new(AtomicU64::new(0)));
-    let mut busy = tokio::task::JoinSet::new();
-    busy.spawn({
-        let (original, go_on, turns) = (Arc::clone(&original), Arc::clone(&go_on), Arc::clone(&turns));
-        async move {
-            let home = &original.home;
-            let source = home.store.source("two").unwrap().id;
-            let to = home.destinations("two", 2).await;
-            while go_on.load(Ordering::Relaxed) {
-                home.accept(source, &vec![b'x'; 9_000], &to).await;
-                home.settle(to[0], 2, Next::Delivered).await;
-                home.settle(to[1], 1, Next::Delivered).await;
-                home.clock.set(home.clock.now_ms() + 10);
-                home.store
-                    .prune(Retention { age_ms: 100, bytes_max: u64::MAX }, Cursor::default())
-                    .await
-                    .unwrap();
-                turns.fetch_add(1, Ordering::Relaxed);
-            }
+    let (go_on, turns) = (AtomicBool::new(true), Arc::new(AtomicU64::new(0)));
+    let busy = async {
+        let home = &original.home;
+        let source = home.store.source("two").unwrap().id;
+        let to = home.destinations("two", 2).await;
+        while go_on.load(Ordering::Relaxed) {
+            home.accept(source, &vec![b'x'; 9_000], &to).await;
+            home.settle(to[0], 2, Next::Delivered).await;
+            home.settle(to[1], 1, Next::Delivered).await;
+            home.clock.set(home.clock.now_ms() + 10);
+            let policy = Retention { age_ms: 100, bytes_max: u64::MAX };
+            home.store.prune(policy, Cursor::default()).await.unwrap();
+            turns.fetch_add(1, Ordering::Relaxed);
         }
-    });
+    };
     let copies = tokio::task::spawn_blocking({
-        let original = Arc::clone(&original);
+        let (original, turns) = (Arc::clone(&original), Arc::clone(&turns));
         move || {
             let copy = |no| {
                 let mut steps = 0;
@@ -195,9 +189,12 @@ async fn a_copy_made_while_everything_moves_is_one_moment() {
             (0..4).map(copy).collect::<Vec<_>>()
         }
     });
-    let copies = copies.await.unwrap();
-    go_on.store(false, Ordering::Relaxed);
-    busy.join_next().await.unwrap().unwrap();
+    let copies = async {
+        let copies = copies.await;
+        go_on.store(false, Ordering::Relaxed);
+        copies.unwrap()
+    };
+    let ((), copies) = tokio::join!(busy, copies);
     let mut accepted = Vec::new();
     for (no, (copied, steps)) in copies.iter().enumerate() {
         assert!(*steps > 3, "in several steps: {steps}");
