@@ -270,7 +270,13 @@ impl Server {
             announce: config.tunnel.announce.clone().unwrap_or_else(|| reachable(tunnel_addr)),
             pin: pin.map(|pin| pin.to_string()),
         };
-        addresses.keep(&config.data).map_err(failed("the data directory"))?;
+        match addresses.keep(&config.data) {
+            // Commands beside it may then look for it where it was before; everything else goes on.
+            Err(error) if error.kind() == io::ErrorKind::StorageFull => {
+                tracing::warn!(%error, "the disk is full: where this server listens could not be written down");
+            }
+            kept => kept.map_err(failed("the data directory"))?,
+        }
 
         let base = addresses.public_url.clone();
         let public_url: Arc<dyn Fn(&Slug) -> String + Send + Sync> =
