@@ -10,7 +10,6 @@ mod backlog;
 #[cfg(target_os = "linux")]
 mod disk;
 #[cfg(target_os = "linux")]
-mod faults;
 mod fidelity;
 mod fixtures;
 mod hostile;
@@ -21,7 +20,6 @@ mod public_tls;
 mod reply_table;
 mod sharing;
 #[cfg(target_os = "linux")]
-mod stewardship;
 mod stored;
 mod tunnel_life;
 mod walls;

@@ -90,6 +90,7 @@ async fn storm(args: Args) -> ExitCode {
         seed,
         time: Duration::from_secs_f64(args.minutes * 60.0),
         requests: args.events,
+        kills_min: 1,
         pause_ms: args.pause,
         power,
         calm: CALM,

@@ -43,6 +43,8 @@ pub struct Storm {
     pub time: Duration,
     /// Requests after which it is enough, whatever the time.
     pub requests: Option<usize>,
+    /// It does not end before the server was killed so often.
+    pub kills_min: usize,
     /// Longest pause of a sender between two requests, in milliseconds.
     pub pause_ms: u64,
     /// See [`Power`].
@@ -270,18 +272,23 @@ impl Scene<'_> {
                 }
             }
             let is_enough = self.storm.requests.is_some_and(|most| self.journal.counts().0 >= most);
-            if now >= end || is_enough {
+            let is_short_of_kills = self.ledger.backlogs.len() < self.storm.kills_min;
+            let is_late = now >= end || is_enough;
+            if is_late && !is_short_of_kills {
                 return;
             }
             if now >= next {
-                let (trouble, lasts) = Trouble::thrown(&mut self.dice);
+                let (mut trouble, lasts) = Trouble::thrown(&mut self.dice);
+                if is_late {
+                    trouble = Trouble::ServerKilled;
+                }
                 if self.troubles.iter().all(|(other, _)| other.who() != trouble.who()) {
                     self.begin(trouble).await;
                     self.troubles.push((trouble, Instant::now() + lasts));
                 }
                 next = Instant::now() + Duration::from_millis(self.dice.between(100..1_500));
             }
-            let wake = self.troubles.iter().map(|(_, until)| *until).chain([next, end]).min().unwrap_or(end);
+            let wake = self.troubles.iter().map(|(_, until)| *until).chain([next]).min().unwrap_or(next);
             tokio::time::sleep_until(wake.into()).await;
         }
     }
