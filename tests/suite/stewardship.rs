@@ -141,9 +141,8 @@ async fn a_house_moves_to_another_place_by_its_backup() {
     assert_eq!(row(&audit(&data).has(0, &[]).out(), "hook"), [4, 4, 0, 4, 0, 0, 0, 4]);
 }
 
-/// A small store, with a body in a file, and a place beside it that is watched.
+/// A small store, with a body in a file.
 fn small_store(place: &Place) {
-    fs::create_dir(place.dir.path().join("target")).expect("made");
     assert!(place.live(&Disk::counting(&place.data())).is_clean());
     let event = "INSERT INTO events VALUES ((1700000000000 << 20) + 1, 1, 5, 19, x'7f000001', 'POST', x'2f', 0, NULL, NULL, 200,
         5, 0, 0, 0, 0, 0, x'', x'', NULL, 0, NULL, NULL)";
@@ -154,17 +153,19 @@ fn small_store(place: &Place) {
 
 #[test]
 fn whichever_operation_of_a_backup_fails_it_is_whole_or_not_there() {
+    let original = Place::new();
+    small_store(&original);
     // `new` is made, `there` is an empty directory already.
     for name in ["target/new", "target/there"] {
         let attempt = |faulty: &dyn Fn(&Path) -> Disk, unsynced: Option<Unsynced>| -> Result<u64, String> {
             let place = Place::new();
-            small_store(&place);
             let (parent, to) = (place.dir.path().join("target"), place.dir.path().join(name));
+            fs::create_dir(&parent).expect("made");
             if name.ends_with("there") {
                 fs::create_dir(&to).expect("made");
             }
             let mut disk = faulty(&parent);
-            let said = run("backup", &[&to], &place.data(), Some(&disk));
+            let said = run("backup", &[&to], &original.data(), Some(&disk));
             let count = disk.count();
             if let Some(unsynced) = unsynced {
                 disk.power_cut(unsynced);
@@ -175,7 +176,7 @@ fn whichever_operation_of_a_backup_fails_it_is_whole_or_not_there() {
                 return wrong("it said that there is a backup");
             }
             if unsynced.is_none() && said.code() != Some(0) && !said.err().starts_with("relay-server: ") {
-                return wrong("it does not say why");
+                return wrong("it does not say why, and only that");
             }
             if !is_there {
                 return Ok(count);
@@ -187,7 +188,7 @@ fn whichever_operation_of_a_backup_fails_it_is_whole_or_not_there() {
             }
             if secrets
                 .iter()
-                .any(|name| fs::read(to.join(name)).ok() != fs::read(place.data().join(name)).ok())
+                .any(|name| fs::read(to.join(name)).ok() != fs::read(original.data().join(name)).ok())
             {
                 return wrong("a secret is missing");
             }
@@ -288,7 +289,7 @@ fn a_store_of_another_version_is_refused_with_what_to_do() {
     assert!(!place.dir.path().join("again").exists());
     let life = place.live(&Disk::counting(&place.data()));
     assert!(!life.was_ready && life.code == Some(1) && life.said.contains(expected[0]), "{life:?}");
-    assert_eq!(fs::read(place.data().join("relay.db")).expect("there"), before, "and left as it was");
+    assert!(fs::read(place.data().join("relay.db")).expect("there") == before, "and left as it was");
 }
 
 #[test]
