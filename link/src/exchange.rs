@@ -181,6 +181,18 @@ impl BodySend {
         Ok(())
     }
 
+    /// The same, and waits until all of it has arrived, or the other side wants no more of it.
+    ///
+    /// # Errors
+    /// As [`BodySend::end`].
+    pub async fn deliver(mut self, trailers: &HeaderBlock) -> Result<(), ExchangeError> {
+        self.writer.end(trailers, &mut self.out)?;
+        self.half.write_all(&mut self.out).await?;
+        self.half.finish();
+        self.half.given_up().await;
+        Ok(())
+    }
+
     /// Waits until the other side wants no more of it. Safe to cancel.
     pub async fn given_up(&mut self) {
         self.half.given_up().await;

@@ -19,6 +19,9 @@ use relay_agent::{HostField, LocalFailureKind, LocalRequest, LocalSender};
 const PATIENCE: Duration = Duration::from_secs(20);
 const OK: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
 
+/// The same from an app that says what it does next: nobody then uses the connection again.
+const CLOSING: &[u8] = b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 2\r\n\r\nok";
+
 /// Takes requests until `end` of each is there, and answers with these bytes, one request a connection.
 struct App {
     addr: SocketAddr,
@@ -153,7 +156,7 @@ fn many_go_in_the_order_of_their_names_as_often_as_asked() {
     for (number, body) in [(3, b"third!"), (1, b"first!"), (2, b"secnd!")] {
         fixture(number, ("Content-Length", b"6"), body).write(&under).unwrap();
     }
-    let app = App::start(b"!", OK);
+    let app = App::start(b"!", CLOSING);
     let to = app.addr.to_string();
     let done = replay(dir.path(), &["fixtures", "--to", &to, "--repeat", "2", "--rate", "1000"]);
     assert_eq!(done.status.code(), Some(0), "{}", complaints(&done));

@@ -49,7 +49,7 @@ use crate::clock::Clock;
 use crate::delivery::url::UrlSender;
 use crate::jq::Jq;
 use crate::metrics::Metrics;
-use crate::model::{ProjectId, TokenId};
+use crate::model::{DestinationId, ProjectId, TokenId};
 use crate::signing::SigningKey;
 use crate::store::Store;
 
@@ -82,6 +82,8 @@ pub struct ApiState {
     pub agents: Arc<dyn Fn(ProjectId) -> Vec<AgentView> + Send + Sync>,
     /// Ends the sessions of a token just revoked.
     pub revoked: Arc<dyn Fn(TokenId) + Send + Sync>,
+    /// Has the agents of a destination take what they were told to leave waiting.
+    pub released: Arc<dyn Fn(DestinationId) + Send + Sync>,
     /// Public URL of a source.
     pub public_url: Arc<dyn Fn(&Slug) -> String + Send + Sync>,
     /// Whether webhooks are taken: false before the start is over, and from the drain on.

@@ -214,7 +214,8 @@ pub struct DestinationRules {
     pub filter: Option<String>,
     /// A jq expression that makes what is delivered out of what came.
     pub transform: Option<String>,
-    /// How long an attempt may take until the response head, in milliseconds. Default 30,000.
+    /// How long an attempt may take until the response head, once the request has arrived, in milliseconds. Default
+    /// 30,000.
     pub timeout_ms: u32,
     /// Most attempts under way at once. Default 16: keeps a dev server busy and does not drown it.
     pub concurrency: u32,

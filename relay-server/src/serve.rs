@@ -270,7 +270,13 @@ impl Server {
             announce: config.tunnel.announce.clone().unwrap_or_else(|| reachable(tunnel_addr)),
             pin: pin.map(|pin| pin.to_string()),
         };
-        addresses.keep(&config.data).map_err(failed("the data directory"))?;
+        match addresses.keep(&config.data) {
+            // Commands beside it may then look for it where it was before; everything else goes on.
+            Err(error) if error.kind() == io::ErrorKind::StorageFull => {
+                tracing::warn!(%error, "the disk is full: where this server listens could not be written down");
+            }
+            kept => kept.map_err(failed("the data directory"))?,
+        }
 
         let base = addresses.public_url.clone();
         let public_url: Arc<dyn Fn(&Slug) -> String + Send + Sync> =
@@ -281,14 +287,25 @@ impl Server {
         let program = program.map_err(failed("the path of this program"))?;
         let jq = Jq::new(JqSettings::new(program));
         let urls = UrlSender::new(config.urls.clone(), house.clone()).map_err(failed("sending to URLs"))?;
+        let dispatcher = Dispatcher::new(Parts {
+            store: store.clone(),
+            registry: registry.clone(),
+            urls: urls.clone(),
+            jq: jq.clone(),
+            signing: signing.clone(),
+            metrics: Arc::clone(&metrics),
+            activity: activity.clone(),
+            clock: clock.clone(),
+            tasks: public.clone(),
+        });
         let api_state = ApiState {
             store: store.clone(),
             metrics: Arc::clone(&metrics),
             activity: activity.clone(),
             clock: clock.clone(),
-            jq: jq.clone(),
-            urls: urls.clone(),
-            signing: signing.clone(),
+            jq,
+            urls,
+            signing,
             changing: Arc::default(),
             agents: {
                 let registry = registry.clone();
@@ -298,6 +315,14 @@ impl Server {
                 let registry = registry.clone();
                 Arc::new(move |token| end_sessions(&registry, token))
             },
+            released: {
+                let (registry, dispatcher) = (registry.clone(), dispatcher.clone());
+                Arc::new(move |destination| {
+                    if registry.release_backlog(destination, None) {
+                        dispatcher.seated(destination);
+                    }
+                })
+            },
             public_url: Arc::clone(&public_url),
             ready: {
                 let is_ready = Arc::clone(&is_ready);
@@ -306,17 +331,6 @@ impl Server {
         };
         let router = api::router(api_state);
 
-        let dispatcher = Dispatcher::new(Parts {
-            store: store.clone(),
-            registry: registry.clone(),
-            urls,
-            jq,
-            signing,
-            metrics: Arc::clone(&metrics),
-            activity: activity.clone(),
-            clock: clock.clone(),
-            tasks: public.clone(),
-        });
         let tunnel = Tunnel {
             store: store.clone(),
             registry: registry.clone(),

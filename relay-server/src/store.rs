@@ -122,6 +122,18 @@ impl Store {
     }
 
     fn open_blocking(data_dir: &Path, clock: Clock) -> Result<Self, OpenError> {
+        match Self::try_open(data_dir, clock.clone(), Health::Ok) {
+            // What is held back is room enough: what is stored is delivered, and old events can be deleted.
+            Err(error) if error.is_full() => {
+                tracing::error!("the disk is full: no event is accepted or recorded until there is room");
+                Reserve::in_directory(data_dir).give_up();
+                Self::try_open(data_dir, clock, Health::Full)
+            }
+            opened => opened,
+        }
+    }
+
+    fn try_open(data_dir: &Path, clock: Clock, health: Health) -> Result<Self, OpenError> {
         let path = open::prepare(data_dir)?;
         let refused = |source| OpenError::Database { path: path.clone(), source };
         let conn = open::writer(&path)?;
@@ -130,7 +142,7 @@ impl Store {
         let files = BodyFiles::in_directory(data_dir)
             .map_err(|source| OpenError::Directory { path: data_dir.join("bodies"), source })?;
         let readers = (0..reader::READERS).map(|_| open::reader(&path)).collect::<Result<_, _>>()?;
-        let shared = Arc::new(Shared::new(cache));
+        let shared = Arc::new(Shared::new(cache, health));
         let writer =
             Writer::new(conn, Arc::clone(&shared), Reserve::in_directory(data_dir)).map_err(refused)?;
         let thread = std::thread::Builder::new().name("store-writer".to_owned());

@@ -50,6 +50,7 @@ async fn house() -> House {
         changing: Arc::default(),
         agents: Arc::new(|_| Vec::new()),
         revoked: Arc::new(|_| ()),
+        released: Arc::new(|_| ()),
         public_url: Arc::new(|slug| format!("https://relay.example/h/{slug}")),
         ready: Arc::new(|| true),
     };

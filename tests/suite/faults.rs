@@ -5,14 +5,17 @@ use std::process::Command;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use relay_server::model::{DestinationRules, ReplyMode, SourceRules};
+use relay_bench::lossy::{Conditions, LossyProxy};
+use relay_server::model::{DeliveryState, DestinationRules, IfSlow, ReplyMode, SourceRules};
 use relay_server::store::{Audit, DestinationChange, Store};
-use relay_tests::Answer;
+use relay_tests::app::{Behaviour, ok};
 use relay_tests::client::{exchange, post};
 use relay_tests::disk::{Disk, Fault};
 use relay_tests::faults::app::FaultyApp;
 use relay_tests::faults::writes::Lives;
 use relay_tests::faults::{House, Power, Storm};
+use relay_tests::world::route;
+use relay_tests::{AgentInWorld, Answer, App, Sender, World};
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -177,9 +180,26 @@ impl<R: Room> FullHouse<'_, R> {
         }
     }
 
-    /// Fills the disk, and stores until that cannot be any more.
+    /// Kills the server and starts it again.
+    fn restart(&mut self) {
+        self.house.kill_server();
+        let log = self.house.server_log();
+        self.house.start_server(self.room.envs()).unwrap_or_else(|code| {
+            panic!("{code:?} on a full disk: {}", self.house.server_log().trim_start_matches(&log))
+        });
+    }
+
+    /// Waits until the agent is there.
+    async fn until_live(&mut self) {
+        let deadline = Instant::now() + PATIENCE;
+        while self.post("live", 10).await.1.status != 200 {
+            assert!(Instant::now() < deadline, "the agent does not come");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    /// Stores until that cannot be any more.
     async fn fill(&mut self) {
-        self.room.take();
         for _ in 0..2_000 {
             if self.store(8_000).await.status == 503 {
                 return;
@@ -201,16 +221,16 @@ async fn fills_up(room: &impl Room, house: House) {
     let mut full = FullHouse { house, room, live, stored, accepted: Vec::new(), sent: 0 };
     full.house.start_server(room.envs()).expect("starts");
     full.house.start_agent();
-    let deadline = Instant::now() + PATIENCE;
-    while full.post("live", 10).await.1.status != 200 {
-        assert!(Instant::now() < deadline, "the agent does not come");
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
+    full.until_live().await;
     full.stored.go().await;
     for size in [100, 3_000, 60_000, 1_572_864, 2_000] {
         assert_eq!(full.store(size).await.status, 202);
     }
+    room.take();
+    // Nothing is left but what is held back: enough to start.
+    full.restart();
     full.fill().await;
+    full.until_live().await;
     for size in [0, 300_000, 1_572_864] {
         assert_eq!(full.store(size).await.status, 503, "{size} bytes on a full disk");
         full.live_goes_on().await;
@@ -223,14 +243,9 @@ async fn fills_up(room: &impl Room, house: House) {
     // A restart on a full disk: what was stored meanwhile is delivered all the same.
     full.stored.go().await;
     full.fill().await;
-    full.house.kill_server();
-    let log = full.house.server_log();
-    full.house.start_server(room.envs()).unwrap_or_else(|code| {
-        panic!("{code:?} on a full disk: {}", full.house.server_log().trim_start_matches(&log))
-    });
+    full.restart();
     full.stored.come_back().await;
     full.wait_for_delivery().await;
-    assert_eq!(full.store(300_000).await.status, 503);
 
     room.give_back();
     let freed = Instant::now();
@@ -282,4 +297,80 @@ async fn a_write_or_sync_that_fails_once_loses_nothing_that_was_acknowledged() {
     let tried = (3..=last).step_by(step);
     let wrong = Arc::clone(&lives).try_all(tried, &[Fault::Io, Fault::Full], |_| ()).await;
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[tokio::test]
+async fn a_large_event_gets_the_time_a_slow_link_needs_for_it() {
+    let mut world = World::start().await;
+    let accepted = SourceRules { reply: ReplyMode::Accepted, ..SourceRules::default() };
+    world.source("hook", accepted).await;
+    world.destination("hook", "default", |rules| rules.timeout_ms = 700).await;
+    let app = App::start(Behaviour::Say(ok("done"))).await;
+    let far = Conditions { delay: Duration::from_millis(120), ..Conditions::default() };
+    let link = LossyProxy::start(world.addresses().tunnel, far).expect("a proxy");
+    let settings = world.settings_at(link.addr()).await.with_route(route("hook", app.addr()));
+    let agent = AgentInWorld::live(settings).await;
+    // In the database, and in a file.
+    for size in [1_000_000, 3_000_000] {
+        let answer = world.post("hook", &vec![b'x'; size]).await;
+        let event = answer.value("Relay-Event-Id").parse().expect("an id");
+        let deadline = Instant::now() + PATIENCE;
+        let attempts = loop {
+            let found = world.server().store().deliveries_of(event).await.expect("deliveries");
+            if found[0].0.state == DeliveryState::Delivered {
+                break found[0].1.clone();
+            }
+            assert!(Instant::now() < deadline, "{size} bytes: {found:?}");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        };
+        assert_eq!(attempts.len(), 1, "{attempts:?}");
+        assert!(attempts[0].times.total_us > 900_000, "the link was fast: this proves nothing");
+    }
+    // The app itself still has no more than its time.
+    app.behave(Behaviour::Silence);
+    let answer = world.post("hook", b"x").await;
+    let event = answer.value("Relay-Event-Id").parse().expect("an id");
+    let deadline = Instant::now() + PATIENCE;
+    let attempts = loop {
+        let found = world.server().store().deliveries_of(event).await.expect("deliveries");
+        if !found[0].1.is_empty() {
+            break found[0].1.clone();
+        }
+        assert!(Instant::now() < deadline, "no attempt ends");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    };
+    assert_eq!(attempts[0].reason.as_deref(), Some("app_slow"));
+    assert!(attempts[0].times.total_us < 3_000_000, "{attempts:?}");
+    app.behave(Behaviour::Say(ok("done")));
+    agent.drain().await;
+    drop(world);
+}
+
+#[tokio::test]
+async fn a_sender_who_leaves_while_its_slow_event_is_kept_leaves_no_lease_behind() {
+    let mut world = World::start().await;
+    let rules = SourceRules { patience_ms: 200, if_slow: IfSlow::Accept, ..SourceRules::default() };
+    world.source("hook", rules).await;
+    let app = App::start(Behaviour::Slow(Duration::from_millis(500), ok("done"))).await;
+    let agent = world.agent("hook", app.addr()).await;
+    // Patience ends, and within some milliseconds of it the event is on disk: some leave just then.
+    let senders = (0..80).map(|number: u64| {
+        let public = world.public();
+        tokio::spawn(async move {
+            let mut sender = Sender::to(public).await;
+            sender.say(&post("/h/hook", "", b"x")).await;
+            tokio::time::sleep(Duration::from_micros(198_000 + number * 300)).await;
+        })
+    });
+    for sender in senders.collect::<Vec<_>>() {
+        sender.await.expect("sent");
+    }
+    let destination = world.server().store().source("hook").expect("the source").destinations[0].id;
+    let deadline = Instant::now() + PATIENCE;
+    while world.server().store().waiting(destination, 100).await.expect("counted") > 0 {
+        assert!(Instant::now() < deadline, "leased, and nobody settles it");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    agent.drain().await;
+    world.end().await;
 }

@@ -4,6 +4,7 @@ use std::path::Path;
 use std::process::Output;
 use std::time::Duration;
 
+use relay_server::model::Scope;
 use relay_tests::app::{Behaviour, Recorded, ok};
 use relay_tests::client::{PATIENCE, post};
 use relay_tests::{App, World};
@@ -12,37 +13,49 @@ use serde_json::Value;
 use crate::programs::{House, Process, program, serve};
 
 /// The agent's program in a world, with a token of its own.
-struct Verbs {
+pub(crate) struct Verbs {
     address: String,
     token: String,
     config: tempfile::TempDir,
 }
 
 impl Verbs {
-    async fn of(world: &mut World) -> Self {
-        let settings = world.settings().await;
-        let pin = world.addresses().pin.clone().expect("a key of its own");
-        let server = settings.server;
-        let address = format!("{}:{}#{pin}", server.host, server.port);
-        let config = tempfile::tempdir().expect("a temp dir");
-        Self { address, token: server.token.reveal().to_owned(), config }
+    /// With a token of scope `agent` that may make sources.
+    pub(crate) async fn of(world: &mut World) -> Self {
+        Self::with(world, Scope::Agent { sources: Vec::new(), create: true }).await
     }
 
-    async fn run(&self, words: &[&str]) -> Output {
-        let mut command = tokio::process::Command::from(program("relay-agent"));
+    /// With a token of this scope.
+    pub(crate) async fn with(world: &mut World, scope: Scope) -> Self {
+        let token = world.token(scope).await;
+        let addresses = world.addresses();
+        let pin = addresses.pin.clone().expect("a key of its own");
+        let address = format!("{}#{pin}", addresses.tunnel);
+        Self { address, token, config: tempfile::tempdir().expect("a temp dir") }
+    }
+
+    /// The program with these words, not started yet.
+    pub(crate) fn command(&self, words: &[&str]) -> std::process::Command {
+        let mut command = program("relay-agent");
         command.args(words).env("RELAY_CONFIG_DIR", self.config.path());
         command.env("RELAY_SERVER", &self.address).env("RELAY_TOKEN", &self.token);
+        command
+    }
+
+    pub(crate) async fn run(&self, words: &[&str]) -> Output {
+        let mut command = tokio::process::Command::from(self.command(words));
+        command.stdin(std::process::Stdio::null());
         let ran = tokio::time::timeout(PATIENCE, command.kill_on_drop(true).output()).await;
         ran.expect("ends in time").expect("the program runs")
     }
 }
 
-fn objects(output: &Output) -> Vec<Value> {
+pub(crate) fn objects(output: &Output) -> Vec<Value> {
     let text = String::from_utf8_lossy(&output.stdout);
     text.lines().map(|line| serde_json::from_str(line).expect("a JSON line")).collect()
 }
 
-fn said(output: &Output) -> String {
+pub(crate) fn said(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
 

@@ -5,6 +5,8 @@
     reason = "tests and the demo own their process: they may spawn and read the clock"
 )]
 
+mod agent_verbs;
+mod backlog;
 #[cfg(target_os = "linux")]
 mod disk;
 #[cfg(target_os = "linux")]

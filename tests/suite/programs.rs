@@ -23,8 +23,12 @@ pub(crate) struct Process {
 
 impl Process {
     pub(crate) fn start(command: &mut Command) -> Self {
+        Self::start_with_env(command.env_remove("RELAY_TOKEN"))
+    }
+
+    /// The same, with the token it is given.
+    pub(crate) fn start_with_env(command: &mut Command) -> Self {
         let mut child = command
-            .env_remove("RELAY_TOKEN")
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
@@ -53,6 +57,11 @@ impl Process {
                 return value;
             }
         }
+    }
+
+    /// The next line, if one comes within that time.
+    pub(crate) fn line_within(&self, time: Duration) -> Option<String> {
+        self.lines.recv_timeout(time).ok()
     }
 
     pub(crate) fn signal(&self, signal: &str) {

@@ -363,7 +363,7 @@ async fn a_url_gets_what_an_agent_would_and_a_private_address_nothing() {
 #[tokio::test]
 async fn filters_and_transforms_decide_what_a_destination_gets() {
     let mut world = World::with(|config| {
-        config.jq.program = Some(crate::programs::program("relay-server").get_program().into())
+        config.jq.program = Some(crate::programs::program("relay-server").get_program().into());
     })
     .await;
     world.source("hook", accepted()).await;

@@ -44,7 +44,7 @@ pub(super) struct Wish {
 }
 
 /// `POST /sources/{slug}/destinations/{name}/backlog`: cancels what waits, all of it or all but the newest. What is
-/// under way is left alone.
+/// under way is left alone. `all` cancels nothing: agents that left it waiting take it.
 pub(super) async fn change(
     State(state): State<ApiState>,
     caller: Caller,
@@ -54,7 +54,10 @@ pub(super) async fn change(
     let source = caller.managed(&state, &slug)?;
     let destination = destinations::find(&source, &name)?;
     let cancelled = match wish.keep {
-        Keep::All => 0,
+        Keep::All => {
+            (state.released)(destination.id);
+            0
+        }
         Keep::Latest => cancel(&state, destination.id, 1, "skipped_by_agent").await?,
         Keep::None => cancel(&state, destination.id, 0, "skipped_by_agent").await?,
     };

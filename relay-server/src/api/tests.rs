@@ -47,6 +47,7 @@ struct House {
     mine: SourceId,
     other: SourceId,
     revoked: Arc<std::sync::Mutex<Vec<TokenId>>>,
+    released: Arc<std::sync::Mutex<Vec<DestinationId>>>,
     is_ready: Arc<AtomicBool>,
 }
 
@@ -97,6 +98,8 @@ async fn house() -> House {
     let revoked = Arc::new(std::sync::Mutex::new(Vec::new()));
     let is_ready = Arc::new(AtomicBool::new(true));
     let (ending, ready) = (Arc::clone(&revoked), Arc::clone(&is_ready));
+    let released = Arc::new(std::sync::Mutex::new(Vec::new()));
+    let taking = Arc::clone(&released);
     let state = ApiState {
         store,
         metrics: Arc::default(),
@@ -115,11 +118,12 @@ async fn house() -> House {
             }
         }),
         revoked: Arc::new(move |token| ending.lock().unwrap().push(token)),
+        released: Arc::new(move |destination| taking.lock().unwrap().push(destination)),
         public_url: Arc::new(|slug| format!("https://relay.example/h/{slug}")),
         ready: Arc::new(move || ready.load(Ordering::Relaxed)),
     };
     let router = router(state.clone());
-    House { dir, state, router, project, stranger, mine: ids[0], other: ids[1], revoked, is_ready }
+    House { dir, state, router, project, stranger, mine: ids[0], other: ids[1], revoked, released, is_ready }
 }
 
 impl House {

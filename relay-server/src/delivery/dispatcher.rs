@@ -19,6 +19,7 @@ use link::Tasks;
 use self::attempting::Attempting;
 pub(super) use self::attempting::judge;
 use self::lane::{Lane, Room};
+use super::tunnelled;
 use super::url::UrlSender;
 use crate::activity::{Activity, Settled};
 use crate::clock::Clock;
@@ -36,8 +37,9 @@ const BYTES_IN_FLIGHT_MAX: u64 = 64 * 1024 * 1024;
 /// Most deliveries of one destination leased in one turn: what keeps a turn short for everybody else's commits.
 const CLAIM_MAX: u32 = 64;
 
-/// Added to an attempt's timeout to give its lease: opening a stream, reading the answer, and the commit.
-const LEASE_MARGIN_MS: u64 = 60_000;
+/// Added to an attempt's timeout to give its lease: opening a stream, sending a large body over a slow link, reading
+/// the answer, and the commit.
+const LEASE_MARGIN_MS: u64 = tunnelled::UPLOAD_MS_MAX + 60_000;
 
 /// How often to look whether everything under way has ended, once nothing new is begun.
 const DRAIN_LOOK: Duration = Duration::from_millis(20);
@@ -138,7 +140,11 @@ impl Dispatcher {
     /// When the store fails.
     pub async fn take_over(&self) -> Result<(), StoreError> {
         let store = &self.inner.parts.store;
-        let cut_off = store.expire_leases().await?;
+        let cut_off = match store.expire_leases().await {
+            // The store has just made room for this.
+            Err(StoreError::Full) => store.expire_leases().await?,
+            expired => expired?,
+        };
         if cut_off > 0 {
             tracing::info!(cut_off, "attempts were cut off when the server last ended");
         }

@@ -17,6 +17,7 @@ use protocol::codec::Extensions;
 use protocol::field::{BodyFraming, HeaderBlock};
 use protocol::head::{Failure, FailureKind, RequestFlags, RequestHead, Response, ResponseHead, Sent, Timing};
 use protocol::id::{EventId, SessionId};
+use tokio::sync::oneshot;
 
 use self::upload::{FirstSent, Upload};
 use super::answer::AnswerBody;
@@ -366,12 +367,19 @@ impl Live {
         let event = recording.event();
         let started_ms = self.clock.now_ms().saturating_sub(u64::from(source.rules.patience_ms));
         let Some(whole) = upload.into_whole() else { return refuse(recording, Refusal::AppSlow) };
-        let reply = self.keep_whole(source, "app_slow", recording, whole, Start::UnderWay(started_ms)).await;
-        if let Reply::Accepted(_, _, Receipt { duplicate_of: None }) = reply {
-            let (this, source) = (self.clone(), Arc::clone(source));
-            self.tasks.spawn(async move { this.hear_out(source, event, held, started_ms).await });
-        }
-        reply
+        let (tell, told) = oneshot::channel();
+        let (this, source) = (self.clone(), Arc::clone(source));
+        // In a task of its own: a sender who hangs up just now must not leave behind a lease that nobody settles.
+        self.tasks.spawn(async move {
+            let start = Start::UnderWay(started_ms);
+            let reply = this.keep_whole(&source, "app_slow", recording, whole, start).await;
+            let is_kept = matches!(reply, Reply::Accepted(_, _, Receipt { duplicate_of: None }));
+            let _ = tell.send(reply);
+            if is_kept {
+                this.hear_out(source, event, held, started_ms).await;
+            }
+        });
+        told.await.unwrap_or(Reply::Gone)
     }
 
     /// Waits for an app that was too slow for its sender, and settles the delivery with what it says.

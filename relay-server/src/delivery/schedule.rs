@@ -62,7 +62,8 @@ mod tests {
     fn the_default_ends_after_three_days_in_about_twenty_attempts() {
         let schedule = Schedule::default();
         let (mut elapsed, mut delays) = (Duration::ZERO, Vec::new());
-        while let Some(delay) = schedule.delay(delays.len() as u32 + 1, elapsed, NO_JITTER) {
+        for attempt in 1.. {
+            let Some(delay) = schedule.delay(attempt, elapsed, NO_JITTER) else { break };
             elapsed += delay;
             delays.push(delay.as_secs());
         }

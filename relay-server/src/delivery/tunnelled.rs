@@ -13,6 +13,7 @@ use tokio::io::AsyncReadExt;
 
 use super::live::OPEN_DEADLINE;
 use super::verdict::AttemptOutcome;
+use crate::config::limits::BODY_TOTAL_MS;
 use crate::model::{Captured, RecordedAnswer, Times};
 use crate::tunnel::registry::Claim;
 
@@ -25,6 +26,11 @@ const ANSWER_DEADLINE: Duration = Duration::from_secs(10);
 
 /// Bytes of a file sent at once.
 const CHUNK_BYTES: usize = 64 * 1024;
+
+/// Slowest a body may be on its way to the agent, in bytes per second, before its attempt is given up: two megabits for
+/// sixteen at once. At most so long in all, in milliseconds: as long as one may take to come in.
+const UPLOAD_RATE_MIN: u64 = 16 * 1024;
+pub(super) const UPLOAD_MS_MAX: u64 = BODY_TOTAL_MS;
 
 /// A request body that is there whole.
 #[derive(Debug, Clone)]
@@ -70,7 +76,17 @@ fn times(timing: Timing, started: Instant) -> Times {
     }
 }
 
-/// Makes one attempt. The response head has to come within `timeout`.
+/// How much longer than its app's time an attempt may take for the sake of its body.
+fn upload_time(body: &StoredBody) -> Duration {
+    let bytes = match body {
+        StoredBody::Bytes(bytes) => bytes.len() as u64,
+        StoredBody::File(_, bytes) => *bytes,
+    };
+    Duration::from_millis((bytes * 1_000 / UPLOAD_RATE_MIN).min(UPLOAD_MS_MAX))
+}
+
+/// Makes one attempt. The response head has to come within `timeout` of the request's arrival: the time a large body
+/// needs on a slow link is not the app's.
 pub async fn attempt(
     claim: &Claim,
     head: &RequestHead,
@@ -86,7 +102,7 @@ pub async fn attempt(
     let mut frames = FrameRecv::new(recv);
     let sending = send(half, head, body, trailers);
     tokio::pin!(sending);
-    let deadline = tokio::time::sleep(timeout);
+    let deadline = tokio::time::sleep(timeout + upload_time(body));
     tokio::pin!(deadline);
     let mut is_sending = true;
     let answered = loop {
@@ -96,7 +112,10 @@ pub async fn attempt(
                 other => break other,
             },
             sent = &mut sending, if is_sending => match sent {
-                Ok(()) => is_sending = false,
+                Ok(()) => {
+                    is_sending = false;
+                    deadline.as_mut().reset(tokio::time::Instant::now() + timeout);
+                }
                 Err(SendError::Stream(error)) if is_refusal(&error) => return Tried::NotTaken,
                 // An early answer: the app wants no more of it. What it says is read all the same.
                 Err(SendError::Stream(_)) => is_sending = false,
@@ -164,6 +183,7 @@ impl<E: Into<ExchangeError>> From<E> for SendError {
     }
 }
 
+/// Sends a request, and waits until it has arrived.
 async fn send(
     half: SendHalf,
     head: &RequestHead,
@@ -188,7 +208,7 @@ async fn send(
             }
         }
     }
-    send.end(trailers).await?;
+    send.deliver(trailers).await?;
     Ok(())
 }
 

@@ -1,5 +1,6 @@
 //! What can go wrong between us and the disk, and whose turn it is then.
 
+use std::io::ErrorKind;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -73,6 +74,19 @@ pub enum OpenError {
         #[source]
         source: rusqlite::Error,
     },
+}
+
+impl OpenError {
+    /// Whether there is just no room.
+    pub(super) fn is_full(&self) -> bool {
+        match self {
+            Self::Directory { source, .. } => {
+                matches!(source.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded)
+            }
+            Self::Database { source, .. } => meaning(source) == Meaning::Full,
+            _ => false,
+        }
+    }
 }
 
 /// Why the store did not do what it was asked.

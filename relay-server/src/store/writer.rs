@@ -54,12 +54,12 @@ pub(super) struct Shared {
 }
 
 impl Shared {
-    pub(super) fn new(cache: Cache) -> Self {
+    pub(super) fn new(cache: Cache, health: Health) -> Self {
         Self {
             queue: Queue::default(),
             cache,
             arrivals: Arrivals::default(),
-            health: watch::Sender::new(Health::Ok),
+            health: watch::Sender::new(health),
             recorded: AtomicU64::new(0),
             lost: AtomicU64::new(0),
         }
@@ -136,7 +136,9 @@ impl Writer {
     /// Writes until the queue is closed and empty, or the disk fails.
     pub(super) fn run(mut self) {
         let _leaving = Leaving(Arc::clone(&self.shared));
-        if let Err(error) = self.reserve.take() {
+        if self.is_full() {
+            self.look_again = Instant::now() + FULL_RETRY;
+        } else if let Err(error) = self.reserve.take() {
             tracing::warn!(%error, "no disk space could be held back");
         }
         let mut paced = Instant::now();

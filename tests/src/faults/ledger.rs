@@ -301,8 +301,15 @@ impl Records {
                 records.attempts.insert((event.clone(), place), attempts);
             }
         }
-        // The store swept them away when it was opened: what it kept is spoken of.
-        records.strays = files.into_iter().filter(|name| !data.join("bodies").join(name).exists()).collect();
+        for name in files {
+            let event = match name.parse() {
+                Ok(event) => store.load(vec![event]).await.map_err(|error| error.to_string())?,
+                Err(_) => Vec::new(),
+            };
+            if !event.iter().any(|event| event.body.is_in_file) {
+                records.strays.push(name);
+            }
+        }
         store.close().await;
         Ok(records)
     }

@@ -22,6 +22,12 @@ use crate::output::{complain, escape, unit};
 const LOOK_FIRST: Duration = Duration::from_millis(100);
 const LOOK_MAX: Duration = Duration::from_secs(2);
 
+/// Most calls that count: a hundred thousand events, or a minute of the server's looking. Past it there are "and more".
+const COUNT_CALLS_MAX: usize = 10;
+
+/// Deliveries made by one call: few enough to be answered within its deadline by a busy server.
+const MADE_PER_CALL: u32 = 1_000;
+
 /// Sends each of these again.
 pub(super) async fn these(
     context: &Context,
@@ -180,16 +186,17 @@ pub(super) async fn many(context: &Context, how: AtServer, edits: Edits) -> anyh
     let now_ms = clock::unix_ms().saturating_add_signed(asker.met.clock_skew_ms);
     let filter = how.filter.object(clock::unix_ms(), &context.zone)?;
     let wish = wish(&how, method, filter, now_ms);
-    let path = Query::of("/replay");
-    let mut counted = wish.clone();
-    counted.insert("dry_run".to_owned(), true.into());
-    let counted = asker.post(path.text(), &Value::Object(counted)).await?;
-    let step = Step::of(&counted);
-    let matched = step.how_many();
-    if how.dry_run || step.matched == 0 {
+    let mut counting = wish.clone();
+    counting.insert("dry_run".to_owned(), true.into());
+    let counted = all_steps(&mut asker, counting, COUNT_CALLS_MAX).await;
+    if let Some(error) = counted.broke {
+        return Err(error.into());
+    }
+    let matched = counted.sum.how_many();
+    if how.dry_run || (counted.sum.matched == 0 && !counted.sum.is_more) {
         asker.close().await;
         if context.output.json {
-            context.output.object(&counted)?;
+            context.output.object(&counted.sum.object(true))?;
         } else {
             context.output.data(&format!("{matched} would be sent again"))?;
         }
@@ -200,13 +207,12 @@ pub(super) async fn many(context: &Context, how: AtServer, edits: Edits) -> anyh
         context.output.say("Nothing is sent.");
         return Ok(Exit::Failed);
     }
-    let done = all_steps(&mut asker, path.text(), wish).await;
+    let mut sending = wish;
+    sending.insert("limit".to_owned(), MADE_PER_CALL.into());
+    let done = all_steps(&mut asker, sending, usize::MAX).await;
     asker.close().await;
     if context.output.json {
-        context.output.object(&json!({
-            "type": "replays", "matched": done.sum.matched, "made": done.sum.made, "refused": done.sum.refused,
-            "more": done.sum.is_more,
-        }))?;
+        context.output.object(&done.sum.object(false))?;
     } else {
         context.output.data(&done.sum.sentence())?;
     }
@@ -262,6 +268,13 @@ impl Step {
         }
     }
 
+    fn object(&self, is_dry_run: bool) -> Value {
+        json!({
+            "type": "replays", "matched": self.matched, "made": self.made, "refused": self.refused,
+            "more": self.is_more, "dry_run": is_dry_run,
+        })
+    }
+
     fn sentence(&self) -> String {
         let ies = if self.made == 1 { "y" } else { "ies" };
         let mut parts = vec![format!("{} new deliver{ies}", self.made)];
@@ -281,16 +294,17 @@ struct Done {
     broke: Option<AskError>,
 }
 
-/// Call after call until there is no more. Only a server that says where to go on is asked for more: without that,
-/// the same events would be sent again and again.
-async fn all_steps(asker: &mut Asker, path: &str, mut wish: Map<String, Value>) -> Done {
+/// Call after call, until there is no more or there were so many. Only a server that says where to go on is asked for
+/// more: without that, the same events would be sent again and again.
+async fn all_steps(asker: &mut Asker, mut wish: Map<String, Value>, calls_max: usize) -> Done {
     let mut done = Done { sum: Step::default(), broke: None };
-    loop {
-        let answer = match asker.post(path, &Value::Object(wish.clone())).await {
+    for _ in 0..calls_max {
+        let answer = match asker.post(Query::of("/replay").text(), &Value::Object(wish.clone())).await {
             Ok(answer) => answer,
             Err(error) => {
+                done.sum.is_more = true;
                 done.broke = Some(error);
-                return done;
+                break;
             }
         };
         let step = Step::of(&answer);
@@ -303,9 +317,10 @@ async fn all_steps(asker: &mut Asker, path: &str, mut wish: Map<String, Value>) 
             Some(next) if step.is_more && wish.get("before") != Some(next) => {
                 wish.insert("before".to_owned(), next.clone());
             }
-            _ => return done,
+            _ => break,
         }
     }
+    done
 }
 
 /// Whether a person says yes.

@@ -292,6 +292,8 @@ async fn a_backlog_is_counted_and_let_go() {
     assert_eq!(leased[0].delivery.event, events[0]);
     assert_eq!(count().await, json!({ "waiting": 1_003, "is_more": false }));
     assert_eq!(keep("all").await, 0);
+    let destination = house.destination("mine", "default").id;
+    assert_eq!(*house.released.lock().unwrap(), [destination], "whoever left it waiting takes it now");
     assert_eq!(keep("latest").await, 1_001, "in more than one step");
     assert_eq!(count().await, json!({ "waiting": 2, "is_more": false }));
     let newest = house.delivery(&format!("{}.1", events[1_002])).await;

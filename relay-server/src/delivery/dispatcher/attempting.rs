@@ -190,8 +190,8 @@ impl Attempting {
         }
         let mut ours =
             vec![("Relay-Event-Id", id.to_string()), ("Relay-Attempt", self.leased.attempt.to_string())];
+        // Through a tunnel the agent says it, as the request's flags tell it to.
         if self.leased.is_replay && destination.rules.url.is_some() {
-            // An agent says so itself.
             ours.push(("Relay-Replay", "1".to_owned()));
         }
         let is_published = event.summary.reason.as_deref() == Some("published");

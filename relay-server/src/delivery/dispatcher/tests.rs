@@ -93,24 +93,26 @@ async fn what_was_left_to_a_deleted_destination_is_cancelled_at_the_next_start()
     let home = home().await;
     let event = home.accept().await;
     home.store.delete_destination(home.source.id, home.source.destinations[1].id).await.unwrap();
-    home.tasks.spawn(home.dispatcher.clone().run());
+    let house = Tasks::default();
+    house.spawn(home.dispatcher.clone().run());
     home.is_cancelled(event, 2).await;
     assert_eq!(home.state(event, 1).await.0, DeliveryState::Waiting, "the other is as it was");
     home.tasks.begin_drain();
-    assert!(home.tasks.finish(Duration::from_secs(20)).await);
+    assert!(house.finish(Duration::from_secs(20)).await);
 }
 
 #[tokio::test]
 async fn what_is_accepted_in_the_moment_of_a_deletion_is_cancelled() {
     let home = home().await;
-    home.tasks.spawn(home.dispatcher.clone().run());
+    let house = Tasks::default();
+    house.spawn(home.dispatcher.clone().run());
     home.store.delete_source(ProjectId(1), "mine".parse().unwrap()).await.unwrap();
     // By whoever had found the source before.
     let event = home.accept().await;
     home.is_cancelled(event, 1).await;
     home.is_cancelled(event, 2).await;
     home.tasks.begin_drain();
-    assert!(home.tasks.finish(Duration::from_secs(20)).await);
+    assert!(house.finish(Duration::from_secs(20)).await);
 }
 
 #[tokio::test]
@@ -124,8 +126,9 @@ async fn what_was_under_way_to_a_deleted_destination_is_not_tried_again() {
     assert_eq!(home.store.cancel_waiting(destination, 0, "destination_deleted").await.unwrap(), 0);
     let settlement = Settlement { delivery: leased.delivery, attempt: 1, record: None, next: Next::Ready };
     home.dispatcher.live_is_over(destination, settlement);
-    home.tasks.spawn(home.dispatcher.clone().run());
+    let house = Tasks::default();
+    house.spawn(home.dispatcher.clone().run());
     home.is_cancelled(event, 2).await;
     home.tasks.begin_drain();
-    assert!(home.tasks.finish(Duration::from_secs(20)).await);
+    assert!(house.finish(Duration::from_secs(20)).await);
 }
