@@ -9,7 +9,6 @@ mod agent_verbs;
 mod backlog;
 #[cfg(target_os = "linux")]
 mod disk;
-#[cfg(target_os = "linux")]
 mod fidelity;
 mod fixtures;
 mod hostile;
@@ -20,6 +19,7 @@ mod public_tls;
 mod reply_table;
 mod sharing;
 #[cfg(target_os = "linux")]
+mod stewardship;
 mod stored;
 mod tunnel_life;
 mod walls;

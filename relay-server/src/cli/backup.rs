@@ -11,7 +11,8 @@ use super::audit;
 use crate::config::DATA;
 use crate::store::{Copied, CopyError, Manner, Progress, copy_store};
 
-/// Time between two words about how far it is, where somebody looks and where a log is kept.
+/// Time between two words about how far it is, where somebody looks and where a log is kept. What is done sooner is
+/// not spoken of in a log.
 const WORD_EVERY_SHOWN: Duration = Duration::from_millis(100);
 const WORD_EVERY_LOGGED: Duration = Duration::from_secs(10);
 
@@ -61,20 +62,20 @@ pub(super) fn conclude(copied: &Copied, what: &str) -> ExitCode {
 /// How far a copy is, on stderr: in one line that changes where somebody looks, else now and then.
 pub(super) struct Words {
     is_shown: bool,
-    last: Option<Instant>,
+    last: Instant,
 }
 
 impl Words {
     pub(super) fn new() -> Self {
-        Self { is_shown: std::io::stderr().is_terminal(), last: None }
+        Self { is_shown: std::io::stderr().is_terminal(), last: Instant::now() }
     }
 
     pub(super) fn say(&mut self, progress: Progress) {
         let every = if self.is_shown { WORD_EVERY_SHOWN } else { WORD_EVERY_LOGGED };
-        if self.last.is_some_and(|last| last.elapsed() < every) {
+        if self.last.elapsed() < every {
             return;
         }
-        self.last = Some(Instant::now());
+        self.last = Instant::now();
         let text = match progress {
             Progress::Database(done, all) => {
                 format!("database: {} of {} MiB", done / 1024 / 1024, all / 1024 / 1024)
@@ -91,7 +92,7 @@ impl Words {
     }
 
     pub(super) fn end(&self) {
-        if self.is_shown && self.last.is_some() {
+        if self.is_shown {
             eprint!("\r\x1b[K");
         }
     }

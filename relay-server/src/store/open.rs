@@ -75,10 +75,13 @@ pub(super) fn writer(path: &Path) -> Result<Connection, OpenError> {
     let refused = |source| refusal(path, source);
     let mut conn = Connection::open_with_flags(path, flags).map_err(refused)?;
     conn.busy_timeout(BUSY_TIMEOUT).map_err(refused)?;
-    // These two only count before the first table is made.
-    conn.pragma_update(None, "page_size", PAGE_BYTES).map_err(refused)?;
-    conn.pragma_update(None, "auto_vacuum", "INCREMENTAL").map_err(refused)?;
-    check_owner(&conn, path)?;
+    if check_owner(&conn, path)? {
+        // These two only count before the first table is made; setting them later would write all the same.
+        conn.pragma_update(None, "page_size", PAGE_BYTES).map_err(refused)?;
+        conn.pragma_update(None, "auto_vacuum", "INCREMENTAL").map_err(refused)?;
+    } else {
+        version(&conn, path)?;
+    }
     use_log(&conn).map_err(refused)?;
     conn.execute_batch(
         "PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 0; PRAGMA foreign_keys = ON;
@@ -120,13 +123,13 @@ fn refusal(path: &Path, source: rusqlite::Error) -> OpenError {
     }
 }
 
-/// Refuses a database that somebody else's program made.
-fn check_owner(conn: &Connection, path: &Path) -> Result<(), OpenError> {
+/// Refuses a database that somebody else's program made. Says whether it is still empty.
+fn check_owner(conn: &Connection, path: &Path) -> Result<bool, OpenError> {
     let number =
         |sql| conn.query_row(sql, [], |row| row.get::<_, i64>(0)).map_err(|source| refusal(path, source));
     let is_empty = number("SELECT count(*) FROM sqlite_schema")? == 0;
     if is_empty || number("PRAGMA application_id")? == APPLICATION_ID {
-        Ok(())
+        Ok(is_empty)
     } else {
         Err(OpenError::NotADatabase { path: path.to_owned() })
     }
@@ -143,14 +146,11 @@ pub(super) fn look(data_dir: &Path) -> Result<(Connection, i64), OpenError> {
         }
         Err(source) => return Err(OpenError::Directory { path: data_dir.to_owned(), source }),
     }
-    let conn = reader(&path)?;
-    match version(&conn, &path) {
-        Ok(version) => Ok((conn, version)),
-        Err(OpenError::Database { path, source }) if needs_to_write(&source) => {
-            Err(OpenError::Log { path, source })
-        }
-        Err(error) => Err(error),
-    }
+    let looked = reader(&path).and_then(|conn| version(&conn, &path).map(|version| (conn, version)));
+    looked.map_err(|error| match error {
+        OpenError::Database { path, source } if needs_to_write(&source) => OpenError::Log { path, source },
+        error => error,
+    })
 }
 
 /// Even a reader of a write-ahead log has to write its index, and to make both files where the last writer removed them.

@@ -60,6 +60,19 @@ fn slug(name: &str) -> Slug {
 }
 
 #[tokio::test]
+async fn a_new_store_has_its_pages_and_one_that_is_refused_is_not_written() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join(FILE);
+    Store::open(dir.path(), Clock::fixed(NOW)).await.unwrap().close().await;
+    assert_eq!((number(&path, "PRAGMA page_size"), number(&path, "PRAGMA auto_vacuum")), (8192, 2));
+    Connection::open(&path).unwrap().pragma_update(None, "user_version", VERSION + 1).unwrap();
+    let before = fs::read(&path).unwrap();
+    let refused = Store::open(dir.path(), Clock::fixed(NOW)).await.err().unwrap();
+    assert!(matches!(refused, OpenError::Newer { .. }), "{refused}");
+    assert!(fs::read(&path).unwrap() == before);
+}
+
+#[tokio::test]
 async fn sources_and_destinations_of_the_first_schema_are_as_they_were() {
     let (dir, path) = first_schema();
     let home = open(dir).await;
