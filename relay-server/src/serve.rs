@@ -33,7 +33,7 @@ use crate::ingress::tls;
 use crate::jq::{Jq, JqSettings};
 use crate::metrics::Metrics;
 use crate::signing::SigningKey;
-use crate::store::{Cursor, OpenError, Retention, Store, StoreError};
+use crate::store::{Cursor, DirectoryLock, OpenError, Retention, Store, StoreError};
 use crate::tunnel::calls::Calls;
 use crate::tunnel::listener::Tunnel;
 use crate::tunnel::registry::Registry;
@@ -68,7 +68,7 @@ pub enum StartError {
     #[error("what waits to be delivered could not be looked up: {0}")]
     Backlog(#[from] StoreError),
     /// A port.
-    #[error("cannot listen on {addr} ({what}): {source}")]
+    #[error("cannot listen on {addr} ({what})")]
     Listen {
         /// Which listener.
         what: &'static str,
@@ -78,10 +78,10 @@ pub enum StartError {
         source: io::Error,
     },
     /// A key, certificate or other file.
-    #[error("{what}: {source}")]
+    #[error("{what} cannot be used")]
     File {
-        /// What it was needed for.
-        what: &'static str,
+        /// What it is, and where.
+        what: String,
         /// Why not.
         source: io::Error,
     },
@@ -141,6 +141,8 @@ pub struct Server {
     house: Tasks,
     is_ready: Arc<AtomicBool>,
     drain: Duration,
+    // Given back last, once nothing writes there any more.
+    lock: DirectoryLock,
 }
 
 /// How long a TCP connection may be silent before the kernel asks whether the other side is still there.
@@ -188,12 +190,21 @@ fn gate_limits(config: &Config) -> GateLimits {
     }
 }
 
+/// Why a start fails on a file, or on something like one that has no path.
+fn failed(what: &str, path: Option<&Path>) -> impl FnOnce(io::Error) -> StartError {
+    let what = path.map_or_else(|| what.to_owned(), |path| format!("{what} ({})", path.display()));
+    move |source| StartError::File { what, source }
+}
+
 fn tunnel_identity(config: &Config) -> Result<(ServerIdentity, Option<Pin>), StartError> {
-    let failed = |source| StartError::File { what: "the tunnel's key", source };
     match &config.tunnel.tls {
-        Some(files) => Ok((ServerIdentity::from_files(&files.cert, &files.key).map_err(failed)?, None)),
+        Some(files) => {
+            let identity = ServerIdentity::from_files(&files.cert, &files.key);
+            Ok((identity.map_err(failed("the tunnel's certificate", Some(&files.cert)))?, None))
+        }
         None => {
-            let identity = ServerIdentity::load_or_make(&config.data).map_err(failed)?;
+            let identity = ServerIdentity::load_or_make(&config.data);
+            let identity = identity.map_err(failed("the tunnel's key", Some(&config.data)))?;
             let pin = identity.pin();
             Ok((identity, Some(pin)))
         }
@@ -222,9 +233,10 @@ impl Server {
     /// # Errors
     /// With what to look at; nothing is left running.
     pub async fn start(config: Config, clock: Clock) -> Result<Self, StartError> {
+        let lock = DirectoryLock::take(&config.data)?;
         let store = Store::open(&config.data, clock.clone()).await?;
         let swept = store.sweep_bodies().await;
-        swept.map_err(|source| StartError::File { what: "the files of bodies", source })?;
+        swept.map_err(failed("the files of bodies", Some(&config.data.join("bodies"))))?;
         let metrics = Arc::new(Metrics::default());
         let activity = Activity::default();
         let registry = Registry::default();
@@ -233,12 +245,15 @@ impl Server {
 
         let public_listener = listen("public", config.public.addr).await?;
         let admin_listener = listen("admin", config.admin.addr).await?;
-        let failed = |what| move |source| StartError::File { what, source };
-        let tls = config.public.tls.clone().map(|files| tls::acceptor(files, &public));
-        let tls = tls.transpose().map_err(failed("the public certificate"))?;
+        let tls = config.public.tls.clone().map(|files| {
+            let cert = files.cert.clone();
+            tls::acceptor(files, &public).map_err(failed("the public certificate", Some(&cert)))
+        });
+        let tls = tls.transpose()?;
         let (identity, pin) = tunnel_identity(&config)?;
-        let secret = EndpointSecret::load_or_keep(&config.data.join("tunnel-secret"), entropy::random());
-        let secret = secret.map_err(failed("the tunnel's secret"))?;
+        let secret_file = config.data.join("tunnel-secret");
+        let secret = EndpointSecret::load_or_keep(&secret_file, entropy::random());
+        let secret = secret.map_err(failed("the tunnel's secret", Some(&secret_file)))?;
         let settings = ListenerSettings {
             addr: config.tunnel.addr,
             unauthenticated_max: config.limits.unauthenticated_max,
@@ -257,7 +272,7 @@ impl Server {
         }
         let listener = Arc::new(listener);
 
-        let address_of = |bound: io::Result<SocketAddr>| bound.map_err(failed("an address"));
+        let address_of = |bound: io::Result<SocketAddr>| bound.map_err(failed("an address", None));
         let tunnel_addr = address_of(listener.local_addr())?;
         let public_addr = address_of(public_listener.local_addr())?;
         let scheme = if tls.is_some() { "https" } else { "http" };
@@ -275,18 +290,20 @@ impl Server {
             Err(error) if error.kind() == io::ErrorKind::StorageFull => {
                 tracing::warn!(%error, "the disk is full: where this server listens could not be written down");
             }
-            kept => kept.map_err(failed("the data directory"))?,
+            kept => kept.map_err(failed("where this server listens", Some(&config.data.join(RUN_FILE))))?,
         }
 
         let base = addresses.public_url.clone();
         let public_url: Arc<dyn Fn(&Slug) -> String + Send + Sync> =
             Arc::new(move |slug| format!("{base}/h/{slug}"));
-        let signing = SigningKey::load_or_keep(&config.data.join("signing-secret"), entropy::random());
-        let signing = signing.map_err(failed("the secret of signatures"))?;
+        let signing_file = config.data.join("signing-secret");
+        let signing = SigningKey::load_or_keep(&signing_file, entropy::random());
+        let signing = signing.map_err(failed("the secret of signatures", Some(&signing_file)))?;
         let program = config.jq.program.clone().map_or_else(std::env::current_exe, Ok);
-        let program = program.map_err(failed("the path of this program"))?;
+        let program = program.map_err(failed("the path of this program", None))?;
         let jq = Jq::new(JqSettings::new(program));
-        let urls = UrlSender::new(config.urls.clone(), house.clone()).map_err(failed("sending to URLs"))?;
+        let urls = UrlSender::new(config.urls.clone(), house.clone());
+        let urls = urls.map_err(failed("what URLs are sent with", None))?;
         let dispatcher = Dispatcher::new(Parts {
             store: store.clone(),
             registry: registry.clone(),
@@ -384,7 +401,7 @@ impl Server {
         public.spawn(ingress.run(public_listener, tls));
         is_ready.store(true, Ordering::Relaxed);
         let drain = Duration::from_millis(config.limits.drain_ms);
-        Ok(Self { addresses, store, registry, metrics, listener, public, house, is_ready, drain })
+        Ok(Self { addresses, store, registry, metrics, listener, public, house, is_ready, drain, lock })
     }
 
     /// Where it is.
@@ -430,6 +447,7 @@ impl Server {
         self.listener.close(CloseCode::GO_AWAY, "the server is restarting").await;
         self.house.finish(HOUSE_DEADLINE).await;
         self.store.close().await;
+        drop(self.lock);
         clean
     }
 

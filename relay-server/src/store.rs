@@ -18,6 +18,7 @@ mod files;
 mod job;
 mod ledger;
 mod listing;
+mod lock;
 mod open;
 mod projects;
 mod queue;
@@ -53,6 +54,7 @@ pub use self::events::{EVENTS_MAX, EventDetail, EventFilter, EventPage, EventSum
 pub use self::files::{BodyFiles, INLINE_BYTES_MAX, PartialBody};
 pub use self::ledger::Ledger;
 pub use self::listing::{DELIVERIES_MAX, DeliveryFilter, DeliveryPage};
+pub use self::lock::DirectoryLock;
 pub use self::projects::DEFAULT_PROJECT;
 pub use self::replay::{REPLAY_STEP, Replayed};
 pub use self::retention::{Cursor, Pruned, Retention};

@@ -9,6 +9,8 @@ mod agent_verbs;
 mod backlog;
 #[cfg(target_os = "linux")]
 mod disk;
+#[cfg(target_os = "linux")]
+mod faults;
 mod fidelity;
 mod fixtures;
 mod hostile;

@@ -9,7 +9,7 @@ use protocol::id::EventId;
 use super::ApiState;
 use super::error::ApiError;
 use crate::model::EventRecord;
-use crate::store::{Acceptance, Accepted, NewDelivery};
+use crate::store::{Acceptance, Accepted, NewDelivery, StoreError};
 
 /// Takes an event in, and says its number among those of its source.
 pub(super) async fn take_in(
@@ -28,7 +28,7 @@ pub(super) async fn take_in(
             Ok(seq)
         }
         other => {
-            if is_in_file {
+            if is_in_file && !other.as_ref().is_err_and(StoreError::may_be_done) {
                 let files = state.store.body_files().clone();
                 let _ = tokio::task::spawn_blocking(move || files.remove(event)).await;
             }

@@ -99,10 +99,9 @@ pub(super) async fn change(
     Path(slug): Path<String>,
     Body(change): Body<SourceChange>,
 ) -> Result<Json<Value>, ApiError> {
-    caller.source(&state, &slug)?;
-    caller.must_be_admin()?;
+    caller.managed(&state, &slug)?;
     let _changing = state.changing.lock().await;
-    let source = caller.source(&state, &slug)?;
+    let source = caller.managed(&state, &slug)?;
     let malformed = |error: serde_json::Error| ApiError::malformed(error.to_string());
     let mut rules = serde_json::to_value(&source.rules).map_err(malformed)?;
     rules::patch(&mut rules, change.rules);

@@ -30,7 +30,7 @@ pub struct Whole {
     pub file: Option<Arc<OwnFile>>,
 }
 
-/// The file of a body no row speaks of yet. Removed when dropped, unless one does by then.
+/// The file of a body no row speaks of yet. Removed when dropped, unless one does by then, or may.
 #[derive(Debug)]
 pub struct OwnFile {
     path: PathBuf,
@@ -117,8 +117,10 @@ impl Intake {
         let (store, (tell, told)) = (self.store.clone(), oneshot::channel());
         self.tasks.spawn(async move {
             let accepted = store.accept(acceptance).await;
-            if matches!(accepted, Ok(Accepted::Stored { .. })) {
-                file.keep();
+            match &accepted {
+                Ok(Accepted::Stored { .. }) => file.keep(),
+                Err(error) if error.may_be_done() => file.keep(),
+                Ok(Accepted::Duplicate { .. }) | Err(_) => {}
             }
             let _ = tell.send(accepted);
         });

@@ -18,6 +18,12 @@ pub enum OpenError {
         #[source]
         source: std::io::Error,
     },
+    /// Another server is at work there.
+    #[error("another server is at work on {}; end it first, or give this one a data directory of its own (--data)", path.display())]
+    InUse {
+        /// The directory.
+        path: PathBuf,
+    },
     /// There is nothing to look at.
     #[error("there is no store in {}; name the data directory with --data", path.display())]
     Missing {
@@ -110,6 +116,15 @@ pub enum StoreError {
     /// Something this program does not expect of its database.
     #[error("the database refused")]
     Database(#[source] Arc<rusqlite::Error>),
+}
+
+impl StoreError {
+    /// Whether what was asked may be found done after a restart: a commit whose sync failed lies in the log, and may be
+    /// read from there. What belongs to it has to stay.
+    #[must_use]
+    pub fn may_be_done(&self) -> bool {
+        matches!(self, Self::Poisoned)
+    }
 }
 
 /// Why a source could not be made or changed.

@@ -35,14 +35,13 @@ fn matrix(event: EventId, delivery: DeliveryId, token: TokenId) -> Vec<Row> {
     let delivery = |rest: &str| path(&format!("/deliveries/{delivery}{rest}"));
     let rules = || Some(json!({ "rules": { "paused": false } }));
     let (all, seers) = ([200, 200, 200, 200, 200, 200], [404, 200, 404, 200, 200, 200]);
-    let (admins, managers) = ([404, 403, 404, 403, 403, 200], [404, 403, 404, 403, 200, 200]);
-    let made = [404, 403, 404, 403, 201, 201];
+    let (managers, made) = ([404, 403, 404, 403, 200, 200], [404, 403, 404, 403, 201, 201]);
     vec![
         ("GET", path("/whoami"), None, to(all)),
         ("GET", path("/sources"), None, to(all)),
         ("POST", path("/sources"), Some(json!({})), to([201, 403, 403, 403, 403, 201])),
         ("GET", path("/sources/mine"), None, to(seers)),
-        ("PATCH", path("/sources/mine"), rules(), to(admins)),
+        ("PATCH", path("/sources/mine"), rules(), to(managers)),
         ("GET", path("/tokens"), None, to([200, 200, 403, 403, 403, 200])),
         ("POST", path("/tokens"), Some(json!({ "scope": "read" })), to([201, 403, 403, 403, 403, 201])),
         ("GET", path("/events"), None, to(all)),
