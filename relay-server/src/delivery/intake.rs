@@ -44,8 +44,8 @@ impl OwnFile {
         &self.path
     }
 
-    fn keep(&self) {
-        self.is_kept.store(true, Ordering::Relaxed);
+    fn keep(&self, is_kept: bool) {
+        self.is_kept.store(is_kept, Ordering::Relaxed);
     }
 }
 
@@ -106,8 +106,8 @@ pub struct Intake {
 }
 
 impl Intake {
-    /// Has the store take an event in, together with its body's file. Goes on when whoever waits gives up: the file
-    /// must not go while its row may come.
+    /// Has the store take an event in, together with its body's file. The file must not go while its row may come: so it
+    /// goes only once it is known that there is none, and this goes on when whoever waits gives up.
     async fn accept(
         &self,
         acceptance: Acceptance,
@@ -115,13 +115,14 @@ impl Intake {
     ) -> Result<Accepted, StoreError> {
         let Some(file) = file else { return self.store.accept(acceptance).await };
         let (store, (tell, told)) = (self.store.clone(), oneshot::channel());
+        file.keep(true);
         self.tasks.spawn(async move {
             let accepted = store.accept(acceptance).await;
-            match &accepted {
-                Ok(Accepted::Stored { .. }) => file.keep(),
-                Err(error) if error.may_be_done() => file.keep(),
-                Ok(Accepted::Duplicate { .. }) | Err(_) => {}
-            }
+            file.keep(match &accepted {
+                Ok(Accepted::Stored { .. }) => true,
+                Ok(Accepted::Duplicate { .. }) => false,
+                Err(error) => error.may_be_done(),
+            });
             let _ = tell.send(accepted);
         });
         told.await.unwrap_or(Err(StoreError::Closed))

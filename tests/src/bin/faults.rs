@@ -44,6 +44,9 @@ struct Args {
     /// No storm: a short life of a server for every write and sync in it, each of which fails once.
     #[arg(long)]
     every_write: bool,
+    /// Only this write or sync of that life, so often.
+    #[arg(long, value_names = ["NUMBER", "TIMES"], num_args = 2, requires = "every_write")]
+    only: Option<Vec<u64>>,
 }
 
 fn say(text: &str) {
@@ -55,10 +58,11 @@ fn say(text: &str) {
 fn main() -> anyhow::Result<ExitCode> {
     let args = Args::parse();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    Ok(runtime.block_on(async { if args.every_write { every_write().await } else { storm(args).await } }))
+    Ok(runtime
+        .block_on(async { if args.every_write { every_write(args.only).await } else { storm(args).await } }))
 }
 
-async fn every_write() -> ExitCode {
+async fn every_write(only: Option<Vec<u64>>) -> ExitCode {
     let lives = Arc::new(Lives::prepare().await);
     let last = match lives.count().await {
         Ok(last) => last,
@@ -68,8 +72,13 @@ async fn every_write() -> ExitCode {
         }
     };
     say(&format!("{last} operations, each with EIO and ENOSPC"));
-    let wrong = lives.try_all(1..=last, &[Fault::Io, Fault::Full], |line| say(&line)).await;
-    say(&format!("\n{} of {} lives ended badly", wrong.len(), last * 2));
+    let tried: Vec<u64> = match only.as_deref() {
+        Some([number, times]) => vec![*number; usize::try_from(*times).unwrap_or(1)],
+        _ => (1..=last).collect(),
+    };
+    let lived = tried.len() * 2;
+    let wrong = lives.try_all(tried.into_iter(), &[Fault::Io, Fault::Full], |line| say(&line)).await;
+    say(&format!("\n{} of {lived} lives ended badly", wrong.len()));
     wrong.iter().for_each(|what| say(what));
     if wrong.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }

@@ -139,7 +139,12 @@ impl Lives {
         let deadline = Instant::now() + DELIVERY;
         while waiting(&data) != Some(0) {
             if Instant::now() > deadline {
-                return Err(format!("{end}; then something waits for ever\n{}", log(&data)));
+                let said = log(&data);
+                let evidence = place.keep();
+                return Err(format!(
+                    "{end}; then something waits for ever (see {})\n{said}",
+                    evidence.display()
+                ));
             }
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
