@@ -47,11 +47,13 @@ pub use self::arrivals::Arrivals;
 pub use self::audit::{Audit, Orphan, SourceAudit};
 pub use self::backup::{Copied, CopyError, Manner, Progress, copy_store};
 pub use self::cache::Owner;
-pub use self::deliveries::{Advanced, Attempt, CANCEL_STEP, Lane, Leased, Next, Settlement, Want};
+pub use self::deliveries::{
+    Advanced, Attempt, CANCEL_STEP, DeliveryKey, Lane, Leased, Next, Settlement, Want,
+};
 pub use self::destinations::DestinationChange;
-pub use self::error::{Health, OpenError, RecordFull, SourceError, StoreError};
+pub use self::error::{FileTrouble, Health, OpenError, RecordFull, SourceError, StoreError};
 pub use self::events::{EVENTS_MAX, EventDetail, EventFilter, EventPage, EventSummary, Only, OutcomeKind};
-pub use self::files::{BodyFiles, INLINE_BYTES_MAX, PartialBody};
+pub use self::files::{BodyFiles, INLINE_BYTES_MAX, OwnFile, PartialBody};
 pub use self::ledger::Ledger;
 pub use self::listing::{DELIVERIES_MAX, DeliveryFilter, DeliveryPage};
 pub use self::lock::DirectoryLock;
@@ -86,7 +88,9 @@ pub struct Store {
 
 struct Inner {
     shared: Arc<Shared>,
+    // For whoever asks through the API, and for what the relay itself has to know to go on.
     readers: Readers,
+    own_readers: Readers,
     files: BodyFiles,
     last_key: AtomicU64,
     clock: Clock,
@@ -143,7 +147,7 @@ impl Store {
         let last_key = newest_key(&conn).map_err(refused)?;
         let files = BodyFiles::in_directory(data_dir)
             .map_err(|source| OpenError::Directory { path: data_dir.join("bodies"), source })?;
-        let readers = (0..reader::READERS).map(|_| open::reader(&path)).collect::<Result<_, _>>()?;
+        let readers = || (0..reader::READERS).map(|_| open::reader(&path)).collect::<Result<_, _>>();
         let shared = Arc::new(Shared::new(cache, health));
         let writer =
             Writer::new(conn, Arc::clone(&shared), Reserve::in_directory(data_dir)).map_err(refused)?;
@@ -153,7 +157,8 @@ impl Store {
             .map_err(|source| OpenError::Directory { path: data_dir.to_owned(), source })?;
         let inner = Inner {
             shared,
-            readers: Readers::new(readers),
+            readers: Readers::new(readers()?),
+            own_readers: Readers::new(readers()?),
             files,
             last_key: AtomicU64::new(last_key),
             clock,
@@ -284,6 +289,15 @@ impl Store {
         F: FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
     {
         self.inner.readers.ask(question).await
+    }
+
+    /// The same for what the relay has to know to go on: not behind any question of a caller. Short ones only.
+    async fn read_own<T, F>(&self, question: F) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
+    {
+        self.inner.own_readers.ask(question).await
     }
 
     fn shared(&self) -> &Shared {

@@ -11,7 +11,7 @@ use super::error::ApiError;
 use super::identity::Caller;
 use super::input::Body;
 use crate::model::DestinationId;
-use crate::store::{CANCEL_STEP, StoreError};
+use crate::store::{CANCEL_STEP, DeliveryKey, StoreError};
 
 /// How far waiting deliveries are counted: 20 ms of a reader's time.
 const COUNTED_MAX: u32 = 100_000;
@@ -58,22 +58,24 @@ pub(super) async fn change(
             (state.released)(destination.id);
             0
         }
-        Keep::Latest => cancel(&state, destination.id, 1, "skipped_by_agent").await?,
-        Keep::None => cancel(&state, destination.id, 0, "skipped_by_agent").await?,
+        Keep::Latest => match state.store.newest_waiting(destination.id).await? {
+            Some(newest) => cancel(&state, destination.id, Some(newest)).await?,
+            None => 0,
+        },
+        Keep::None => cancel(&state, destination.id, None).await?,
     };
     Ok(Json(json!({ "cancelled": cancelled })))
 }
 
-/// Cancels what waits for a destination but the newest `keep`, step by step, and says how much that was.
+/// Cancels what waits for a destination but `keep`, step by step, and says how much that was.
 async fn cancel(
     state: &ApiState,
     destination: DestinationId,
-    keep: u32,
-    reason: &'static str,
+    keep: Option<DeliveryKey>,
 ) -> Result<usize, StoreError> {
     let mut cancelled = 0;
     loop {
-        let step = state.store.cancel_waiting(destination, keep, reason).await?;
+        let step = state.store.cancel_waiting(destination, keep, "skipped_by_agent").await?;
         cancelled += step;
         // A full step may not be the last. What arrives meanwhile is not waited for.
         if step < CANCEL_STEP {
@@ -84,8 +86,15 @@ async fn cancel(
 
 /// Cancels what waits for a destination that was deleted. What cannot be cancelled now is left to the dispatcher.
 pub(super) async fn cancel_deleted(state: &ApiState, destination: DestinationId) {
-    if let Err(error) = cancel(state, destination, 0, "destination_deleted").await {
-        tracing::warn!(%error, "deliveries to a deleted destination could not be cancelled yet");
+    loop {
+        match state.store.cancel_deleted(destination).await {
+            Ok(CANCEL_STEP) => {}
+            Ok(_) => break,
+            Err(error) => {
+                tracing::warn!(%error, "deliveries to a deleted destination could not be cancelled yet");
+                break;
+            }
+        }
     }
     // Finds what was under way.
     state.store.arrivals().add(destination);

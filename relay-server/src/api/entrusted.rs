@@ -9,7 +9,7 @@ use protocol::id::EventId;
 use super::ApiState;
 use super::error::ApiError;
 use crate::model::EventRecord;
-use crate::store::{Acceptance, Accepted, NewDelivery, StoreError};
+use crate::store::{Acceptance, Accepted, FileTrouble, NewDelivery, StoreError};
 
 /// Takes an event in, and says its number among those of its source.
 pub(super) async fn take_in(
@@ -50,14 +50,16 @@ pub(super) async fn share_body(state: &ApiState, from: EventId, with: EventId) -
         Ok(Err(error)) => error,
         Err(error) => io::Error::other(error),
     };
-    match error.kind() {
-        io::ErrorKind::NotFound => Err(ApiError::no_such_event()),
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
-            Err(ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "disk_full", "the server's disk is full"))
-        }
-        _ => {
-            state.store.poison(&error);
-            Err(ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "store_closed", "the server is going down"))
-        }
+    if error.kind() == io::ErrorKind::NotFound {
+        return Err(ApiError::no_such_event());
     }
+    let (code, message) = match FileTrouble::of(&error) {
+        FileTrouble::Full => ("disk_full", "the server's disk is full"),
+        FileTrouble::Short => ("store_busy", "the server has too many files open; try again later"),
+        FileTrouble::Broken => {
+            state.store.poison(&error);
+            ("store_closed", "the server is going down")
+        }
+    };
+    Err(ApiError::new(StatusCode::SERVICE_UNAVAILABLE, code, message))
 }

@@ -206,8 +206,14 @@ impl House {
 
     /// Leases the oldest deliveries to a destination, as the dispatcher does.
     async fn lease(&self, destination: &Destination, limit: u32) -> Vec<Leased> {
-        let want = Want { destination: destination.id, limit, lease_ms: 60_000, is_strict: false };
-        self.state.store.advance(Arc::default(), vec![want]).await.unwrap().leased
+        let want = Want {
+            destination: destination.id,
+            limit,
+            lease_ms: 60_000,
+            bytes_max: u64::MAX,
+            is_strict: false,
+        };
+        self.state.store.advance(Arc::default(), vec![want], u64::MAX).await.unwrap().leased
     }
 
     async fn settle(&self, leased: Leased, outcome: AttemptOutcome, next: Next) {
@@ -228,7 +234,7 @@ impl House {
         };
         let (delivery, attempt) = (leased.delivery, leased.attempt);
         let settlement = Settlement { delivery, attempt, record: Some(Box::new(record)), next };
-        self.state.store.advance(Arc::new(vec![settlement]), Vec::new()).await.unwrap();
+        self.state.store.advance(Arc::new(vec![settlement]), Vec::new(), u64::MAX).await.unwrap();
     }
 
     async fn delivery(&self, id: &str) -> Delivery {

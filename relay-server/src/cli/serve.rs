@@ -173,7 +173,22 @@ impl Signals {
     }
 }
 
+/// As many open files as this process may have: the usual soft limit of 1,024 is for programs that use `select`, and a
+/// connection takes one each.
+#[cfg(unix)]
+fn raise_file_limit() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
+    if current != maximum
+        && let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum })
+    {
+        tracing::warn!(%error, "the limit of open files could not be raised");
+    }
+}
+
 async fn live(config: Config, json: bool) -> anyhow::Result<ExitCode> {
+    #[cfg(unix)]
+    raise_file_limit();
     let mut signals = Signals::listen()?;
     let data = config.data.clone();
     let server = Server::start(config, Clock::system()).await?;

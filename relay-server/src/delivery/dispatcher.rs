@@ -27,12 +27,14 @@ use crate::jq::Jq;
 use crate::metrics::Metrics;
 use crate::model::{DestinationId, Source};
 use crate::signing::SigningKey;
-use crate::store::{CANCEL_STEP, Health, Leased, Settlement, Store, StoreError, Want};
+use crate::store::{CANCEL_STEP, Health, INLINE_BYTES_MAX, Leased, Settlement, Store, StoreError, Want};
 use crate::tunnel::registry::Registry;
 
-/// Most attempts under way, all destinations together, and most bytes of their bodies in memory.
+/// Most attempts under way, all destinations together, and most bytes of their bodies in memory: of these one
+/// destination has a quarter at most, so that a slow one leaves room for the others.
 const IN_FLIGHT_MAX: u32 = 1_024;
 const BYTES_IN_FLIGHT_MAX: u64 = 64 * 1024 * 1024;
+const BYTES_PER_LANE_MAX: u64 = BYTES_IN_FLIGHT_MAX / 4;
 
 /// Most deliveries of one destination leased in one turn: what keeps a turn short for everybody else's commits.
 const CLAIM_MAX: u32 = 64;
@@ -156,8 +158,13 @@ impl Dispatcher {
     /// Works until the drain: then what is under way may finish, live exchanges that are owed a settlement included,
     /// and is settled.
     pub async fn run(self) {
-        let mut desk =
-            Desk { dispatcher: self, lanes: HashMap::new(), unsettled: Vec::new(), bytes_in_flight: 0 };
+        let mut desk = Desk {
+            dispatcher: self,
+            lanes: HashMap::new(),
+            unsettled: Vec::new(),
+            bytes_in_flight: 0,
+            turns: 0,
+        };
         desk.work().await;
     }
 }
@@ -168,6 +175,7 @@ struct Desk {
     lanes: HashMap<DestinationId, Lane>,
     unsettled: Vec<(DestinationId, Settlement)>,
     bytes_in_flight: u64,
+    turns: usize,
 }
 
 /// A turn's wish, or when the next may be.
@@ -234,7 +242,7 @@ impl Desk {
         for Finished { destination, settlement, was_reached, memory_bytes } in finished {
             if let Some(bytes) = memory_bytes {
                 self.bytes_in_flight = self.bytes_in_flight.saturating_sub(bytes);
-                self.lane(destination, now).end(was_reached, now);
+                self.lane(destination, now).end(bytes, was_reached, now);
             }
             self.lane(destination, now).has_more = true;
             self.unsettled.push((destination, settlement));
@@ -252,10 +260,11 @@ impl Desk {
         let in_flight: u32 = self.lanes.values().map(|lane| lane.in_flight).sum();
         let mut left = IN_FLIGHT_MAX.saturating_sub(in_flight);
         let is_broken = matches!(parts.store.health(), Health::Poisoned(_));
-        if is_draining || is_broken || self.bytes_in_flight > BYTES_IN_FLIGHT_MAX {
+        if is_draining || is_broken || self.bytes_in_flight + INLINE_BYTES_MAX > BYTES_IN_FLIGHT_MAX {
             left = 0;
         }
         let now = Instant::now();
+        let mut takers = Vec::new();
         self.lanes.retain(|destination, lane| {
             let Some(source) = parts.store.source_of(*destination) else {
                 if lane.in_flight == 0 {
@@ -272,25 +281,36 @@ impl Desk {
             };
             let is_held = source.rules.paused || rules.paused;
             let is_there = rules.url.is_some() || parts.registry.takes_backlog(*destination);
-            if is_held || !is_there || left == 0 {
+            let is_laden = lane.bytes + INLINE_BYTES_MAX > BYTES_PER_LANE_MAX;
+            if is_held || !is_there || is_laden || left == 0 {
                 return true;
             }
             match lane.room(rules, now) {
-                Room::Now(count) => {
-                    let limit = count.min(left).min(CLAIM_MAX);
-                    left -= limit;
-                    plan.wants.push(Want {
-                        destination: *destination,
-                        limit,
-                        lease_ms: u64::from(rules.timeout_ms) + LEASE_MARGIN_MS,
-                        is_strict: rules.order == crate::model::Order::Strict,
-                    });
-                }
+                Room::Now(count) => takers.push(Want {
+                    destination: *destination,
+                    limit: count.min(CLAIM_MAX),
+                    bytes_max: BYTES_PER_LANE_MAX - lane.bytes,
+                    lease_ms: u64::from(rules.timeout_ms) + LEASE_MARGIN_MS,
+                    is_strict: rules.order == crate::model::Order::Strict,
+                }),
                 Room::At(at) => plan.wake = Some(plan.wake.map_or(at, |wake: Instant| wake.min(at))),
                 Room::Nothing => {}
             }
             true
         });
+        // Where there is not room for all, it is another's turn to be first.
+        self.turns = self.turns.wrapping_add(1);
+        if !takers.is_empty() {
+            let first = self.turns % takers.len();
+            takers.rotate_left(first);
+        }
+        for mut want in takers {
+            want.limit = want.limit.min(left);
+            left -= want.limit;
+            if want.limit > 0 {
+                plan.wants.push(want);
+            }
+        }
         plan
     }
 
@@ -304,11 +324,9 @@ impl Desk {
                 store.arrivals().add(destination);
                 continue;
             }
-            self.parts().tasks.spawn(async move {
-                while let Ok(CANCEL_STEP) = store.cancel_waiting(destination, 0, "destination_deleted").await
-                {
-                }
-            });
+            self.parts()
+                .tasks
+                .spawn(async move { while let Ok(CANCEL_STEP) = store.cancel_deleted(destination).await {} });
         }
     }
 
@@ -318,7 +336,8 @@ impl Desk {
             std::mem::take(&mut self.unsettled).into_iter().unzip();
         let settlements = Arc::new(settlements);
         let parts = &self.dispatcher.inner.parts;
-        match parts.store.advance(Arc::clone(&settlements), wants).await {
+        let bytes_max = BYTES_IN_FLIGHT_MAX.saturating_sub(self.bytes_in_flight);
+        match parts.store.advance(Arc::clone(&settlements), wants, bytes_max).await {
             Ok(advanced) => {
                 for (destination, settlement) in unsettled.iter().zip(settlements.iter()) {
                     parts.metrics.settled(settlement);
@@ -337,7 +356,8 @@ impl Desk {
                     lane.due = state
                         .next_due_ms
                         .map(|due_ms| now + Duration::from_millis(due_ms.saturating_sub(now_ms)));
-                    lane.begin(u32::try_from(leased.len()).unwrap_or(u32::MAX));
+                    let bytes = leased.iter().map(|one| one.memory_bytes).sum();
+                    lane.begin(u32::try_from(leased.len()).unwrap_or(u32::MAX), bytes);
                     self.begin_attempts(leased);
                 }
             }
@@ -379,8 +399,10 @@ impl Desk {
                     }
                 }
                 Err(error) => {
-                    tracing::warn!(%error, "events to be delivered could not be read");
-                    attempts.into_iter().for_each(Attempting::put_back);
+                    tracing::warn!(%error, "events to be delivered could not be read together; each by itself");
+                    for attempt in attempts {
+                        dispatcher.inner.parts.tasks.spawn(attempt.load_and_make());
+                    }
                 }
             }
         });

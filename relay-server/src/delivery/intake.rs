@@ -1,8 +1,6 @@
 //! Taking an event in for good: the whole body first, then one transaction, and only then a word to the sender.
 
 use std::io;
-use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use link::Tasks;
@@ -17,7 +15,7 @@ use super::recording::{Recorder, Recording};
 use super::spool::Spool;
 use crate::model::{Captured, Source};
 use crate::refusal::Refusal;
-use crate::store::{Acceptance, Accepted, NewDelivery, Start, Store, StoreError};
+use crate::store::{Acceptance, Accepted, FileTrouble, NewDelivery, OwnFile, Start, Store, StoreError};
 
 /// A request body that is there whole.
 #[derive(Debug, Clone)]
@@ -28,34 +26,6 @@ pub struct Whole {
     pub trailers: HeaderBlock,
     /// Its file, if it is in one.
     pub file: Option<Arc<OwnFile>>,
-}
-
-/// The file of a body no row speaks of yet. Removed when dropped, unless one does by then, or may.
-#[derive(Debug)]
-pub struct OwnFile {
-    path: PathBuf,
-    is_kept: AtomicBool,
-}
-
-impl OwnFile {
-    /// Where it is.
-    #[must_use]
-    pub fn path(&self) -> &Path {
-        &self.path
-    }
-
-    fn keep(&self, is_kept: bool) {
-        self.is_kept.store(is_kept, Ordering::Relaxed);
-    }
-}
-
-impl Drop for OwnFile {
-    fn drop(&mut self) {
-        if !*self.is_kept.get_mut() {
-            // One that cannot be removed is swept at the next start.
-            let _ = std::fs::remove_file(&self.path);
-        }
-    }
 }
 
 /// Why an event was not taken in.
@@ -159,21 +129,23 @@ impl Intake {
             capture.lock().expect("capture lock").see_end();
             trailers = Some(end);
         }
-        let body = spool.finish().await.map_err(|error| self.disk_failed(&error))?;
-        let own = || OwnFile { path: self.store.body_files().path(event), is_kept: AtomicBool::new(false) };
-        let file = body.is_in_file.then(|| Arc::new(own()));
-        Ok(Whole { body, trailers: trailers.unwrap_or_default(), file })
+        let (body, file) = spool.finish().await.map_err(|error| self.disk_failed(&error))?;
+        Ok(Whole { body, trailers: trailers.unwrap_or_default(), file: file.map(Arc::new) })
     }
 
     /// A full disk is told to the sender; a broken one ends the process, since nothing on it can be relied on.
     fn disk_failed(&self, error: &io::Error) -> Fault {
-        match error.kind() {
-            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Fault::Relay(Refusal::DiskFull),
-            _ => {
-                self.store.poison(error);
-                Fault::Relay(Refusal::Draining)
+        Fault::Relay(match FileTrouble::of(error) {
+            FileTrouble::Full => Refusal::DiskFull,
+            FileTrouble::Short => {
+                tracing::warn!(%error, "no file could be opened for a body; raise the limit of open files");
+                Refusal::Overloaded
             }
-        }
+            FileTrouble::Broken => {
+                self.store.poison(error);
+                Refusal::Draining
+            }
+        })
     }
 
     /// Takes an event in. `why` says for what reason it was stored; `first` where its first delivery stands, the

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use protocol::id::EventId;
 
 use crate::model::Captured;
-use crate::store::{BodyFiles, INLINE_BYTES_MAX, PartialBody};
+use crate::store::{BodyFiles, INLINE_BYTES_MAX, OwnFile, PartialBody};
 
 /// Bytes of one body held in memory while it comes.
 pub const MEMORY_BYTES_MAX: usize = 256 * 1024;
@@ -54,11 +54,11 @@ impl Spool {
         Ok(())
     }
 
-    /// The whole body; on disk, if it went into a file.
+    /// The whole body; on disk, if it went into a file. Whoever is gone by then leaves none behind.
     ///
     /// # Errors
     /// When the disk refuses: the body is not kept then.
-    pub async fn finish(mut self) -> io::Result<Captured> {
+    pub async fn finish(mut self) -> io::Result<(Captured, Option<OwnFile>)> {
         let total_bytes = self.total_bytes;
         let whole = |bytes: Vec<u8>, is_in_file| Captured {
             bytes: Bytes::from(bytes),
@@ -67,7 +67,7 @@ impl Spool {
             is_in_file,
         };
         if self.partial.is_none() {
-            return Ok(whole(std::mem::take(&mut self.memory), false));
+            return Ok((whole(std::mem::take(&mut self.memory), false), None));
         }
         if !self.memory.is_empty() {
             self.spill().await?;
@@ -75,9 +75,13 @@ impl Spool {
         let Some(partial) = self.partial.take() else { return Err(io::ErrorKind::NotFound.into()) };
         let is_small = self.total_bytes <= INLINE_BYTES_MAX;
         let ended = tokio::task::spawn_blocking(move || {
-            if is_small { partial.read_back() } else { partial.finish().map(|()| Vec::new()) }
+            if is_small {
+                partial.read_back().map(|bytes| (bytes, None))
+            } else {
+                partial.finish().map(|file| (Vec::new(), Some(file)))
+            }
         });
-        let bytes = ended.await.map_err(io::Error::other)??;
-        Ok(whole(bytes, !is_small))
+        let (bytes, file) = ended.await.map_err(io::Error::other)??;
+        Ok((whole(bytes, !is_small), file))
     }
 }

@@ -12,7 +12,7 @@ use protocol::head::{Failure, FailureKind, RequestHead, Response, ResponseHead, 
 use tokio::io::AsyncReadExt;
 
 use super::live::OPEN_DEADLINE;
-use super::verdict::AttemptOutcome;
+use super::verdict::{AttemptOutcome, BODY_UNREADABLE};
 use crate::config::limits::BODY_TOTAL_MS;
 use crate::model::{Captured, RecordedAnswer, Times};
 use crate::tunnel::registry::Claim;
@@ -121,7 +121,7 @@ pub async fn attempt(
                 Err(SendError::Stream(_)) => is_sending = false,
                 Err(SendError::File(error)) => {
                     let text = format!("the stored body could not be read: {error}");
-                    let outcome = AttemptOutcome::SentNoAnswer("body_unreadable");
+                    let outcome = AttemptOutcome::SentNoAnswer(BODY_UNREADABLE);
                     return failed(outcome, Some(text), Timing::default(), started);
                 }
             },

@@ -59,6 +59,7 @@ pub use address::UrlPolicy;
 pub use resolve::{Resolver, system};
 pub use target::{TargetUrl, TargetUrlError, URL_BYTES_MAX};
 
+use super::verdict::{BODY_UNREADABLE, REQUEST_REFUSED};
 use crate::model::Captured;
 use connect::Io;
 use exchange::{Body, NoAnswer, Outgoing};
@@ -261,10 +262,10 @@ impl UrlSender {
         self.check_scheme(&url)?;
         let is_method = is_token(method.as_bytes()) && method.len() <= METHOD_BYTES_MAX;
         if !is_method || method == "CONNECT" || method == "TRACE" {
-            return Err(NotSent::new("request_refused", "the method is not one that can be delivered"));
+            return Err(NotSent::new(REQUEST_REFUSED, "the method is not one that can be delivered"));
         }
         let target = url.join(&target_suffix).ok_or_else(|| {
-            NotSent::new("request_refused", "the path or query of the event cannot stand on a request line")
+            NotSent::new(REQUEST_REFUSED, "the path or query of the event cannot stand on a request line")
         })?;
         let (body, body_bytes) = open(body).await?;
         let head = head::write_request(&method, &target, url.authority(), &headers, body_bytes);
@@ -319,7 +320,7 @@ async fn open(body: UrlBody) -> Result<(Body, u64), NotSent> {
         UrlBody::File { path, bytes } => (path, bytes),
     };
     let unreadable = |why: &dyn std::fmt::Display| {
-        NotSent::new("body_unreadable", format!("the stored body cannot be read: {why}"))
+        NotSent::new(BODY_UNREADABLE, format!("the stored body cannot be read: {why}"))
     };
     let file = File::open(&path).await.map_err(|error| unreadable(&error))?;
     let found = file.metadata().await.map_err(|error| unreadable(&error))?.len();

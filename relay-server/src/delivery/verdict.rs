@@ -6,6 +6,7 @@
 //! | answered 408, 425, 429, 5xx | again by the schedule, not before `Retry-After` |
 //! | answered 410 or another 4xx | dead: the same again would be refused the same way |
 //! | not sent | kept in its place; the destination is given time (nothing is wrong with the event) |
+//! | not sent, for something about this event | again by the schedule: others may pass; dead where nothing can mend it |
 //! | sent, no answer | again by the schedule: at least once was promised |
 
 use std::time::Duration;
@@ -36,6 +37,28 @@ pub enum Verdict {
     Dead(&'static str),
 }
 
+/// Reasons not to have sent that lie with the event, or with its file: to hold it in its place would hold up everybody
+/// behind it, and say nothing about the destination.
+const OF_THE_EVENT: [&str; 4] = [REQUEST_REFUSED, "app_broke", BODY_UNREADABLE, EVENT_UNREADABLE];
+
+/// The event can never be sent to this destination.
+pub const REQUEST_REFUSED: &str = "request_refused";
+
+/// The file of its body cannot be read.
+pub const BODY_UNREADABLE: &str = "body_unreadable";
+
+/// The store does not give it up.
+pub const EVENT_UNREADABLE: &str = "event_unreadable";
+
+/// Whether an outcome tells that the destination was there to be asked; `None`: it tells nothing about that.
+#[must_use]
+pub fn was_reached(outcome: AttemptOutcome) -> Option<bool> {
+    match outcome {
+        AttemptOutcome::NotSent(reason) => (!OF_THE_EVENT.contains(&reason)).then_some(false),
+        AttemptOutcome::Answered(_) | AttemptOutcome::SentNoAnswer(_) => Some(true),
+    }
+}
+
 /// Whether an app's status asks for another try.
 #[must_use]
 pub fn is_worth_a_retry(status: u16) -> bool {
@@ -63,6 +86,8 @@ pub fn verdict(
             again(retry_after.unwrap_or_default().min(RETRY_AFTER_MAX))
         }
         AttemptOutcome::Answered(_) => Verdict::Dead("refused_by_app"),
+        AttemptOutcome::NotSent(REQUEST_REFUSED) => Verdict::Dead(REQUEST_REFUSED),
+        AttemptOutcome::NotSent(_) if was_reached(outcome).is_none() => again(Duration::ZERO),
         AttemptOutcome::NotSent(_) if elapsed > schedule.span() => Verdict::Dead("schedule_used_up"),
         AttemptOutcome::NotSent(_) => Verdict::Hold,
         AttemptOutcome::SentNoAnswer(_) => again(Duration::ZERO),
@@ -101,6 +126,9 @@ mod tests {
             (Answered(503), Some(u64::MAX / 2), Verdict::Retry(RETRY_AFTER_MAX)),
             (Answered(599), None, retry(5)),
             (NotSent("app_refused"), None, Verdict::Hold),
+            (NotSent("request_refused"), None, Verdict::Dead("request_refused")),
+            (NotSent("app_broke"), None, retry(5)),
+            (NotSent("body_unreadable"), None, retry(5)),
             (SentNoAnswer("app_slow"), None, retry(5)),
         ] {
             assert_eq!(first(outcome, retry_after_s), expected, "{outcome:?}");

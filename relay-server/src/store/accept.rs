@@ -91,7 +91,7 @@ impl Store {
     /// When the store fails.
     pub async fn first_copy(&self, source: SourceId, key: DedupeKey) -> Result<Option<EventId>, StoreError> {
         let now_ms = self.now_ms();
-        self.read(move |conn| Ok(live_first(conn, source, key, now_ms)?.map(|(first, _)| first))).await
+        self.read_own(move |conn| Ok(live_first(conn, source, key, now_ms)?.map(|(first, _)| first))).await
     }
 
     /// Remembers a live event, answered well, so that a copy is recognised.
@@ -159,6 +159,9 @@ pub(super) fn insert(
     Ok(())
 }
 
+/// `events.outcome` of a live event that was answered.
+const ANSWERED: i64 = 0;
+
 /// The first copy within its window, unless it came to nothing: then the second takes its place.
 fn live_first(
     conn: &Connection,
@@ -167,21 +170,24 @@ fn live_first(
     now_ms: i64,
 ) -> rusqlite::Result<Option<(EventId, u16)>> {
     let mut find = conn.prepare_cached(
-        "SELECT event_id, chance, flags, status FROM dedupe JOIN events ON id = event_id
+        "SELECT event_id, chance, flags, status, outcome FROM dedupe JOIN events ON id = event_id
          WHERE dedupe.source_id = ?1 AND key = ?2 AND expires_ms > ?3",
     )?;
     let first = find
         .query_row(params![source.0, dedupe.hash, now_ms], |row| {
-            Ok((record::id_of(column::count(row, 0)?, row.get(1)?, row.get(2)?), row.get(3)?))
+            let id = record::id_of(column::count(row, 0)?, row.get(1)?, row.get(2)?);
+            Ok((id, row.get(3)?, row.get::<_, i64>(4)? == ANSWERED))
         })
         .optional()?;
-    let Some((first, status)) = first else { return Ok(None) };
-    // Waiting, under way or delivered; or, without any delivery, live and answered well.
-    let mut came_to = conn.prepare_cached(
-        "SELECT count(*) = 0 OR ifnull(sum(state <= 3), 0) > 0 FROM deliveries WHERE event_id = ?1",
-    )?;
-    let is_live: bool = came_to.query_row([first.sort_key().cast_signed()], |row| row.get(0))?;
-    Ok(is_live.then_some((first, status)))
+    let Some((first, status, is_answered)) = first else { return Ok(None) };
+    if is_answered {
+        // Live: whatever became of it at other destinations. Only what the app took is remembered.
+        return Ok(Some((first, status)));
+    }
+    let mut came_to =
+        conn.prepare_cached("SELECT EXISTS (SELECT 1 FROM deliveries WHERE event_id = ?1 AND state <= 3)")?;
+    let is_open_or_taken: bool = came_to.query_row([first.sort_key().cast_signed()], |row| row.get(0))?;
+    Ok(is_open_or_taken.then_some((first, status)))
 }
 
 fn remember(

@@ -32,6 +32,10 @@ const ATTEMPTS_OF_ONE_MAX: u32 = 100;
 /// Most deliveries made ready in one go when their time has come. The next turn takes more.
 const PROMOTED_MAX: i64 = 256;
 
+/// Where a delivery stands among all: by its event, and by its number within that.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DeliveryKey(i64, u32);
+
 /// `deliveries.state`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum State {
@@ -97,6 +101,8 @@ pub struct Want {
     pub destination: DestinationId,
     /// Most deliveries.
     pub limit: u32,
+    /// Most bytes of bodies to be held in memory.
+    pub bytes_max: u64,
     /// How long they are leased, in milliseconds.
     pub lease_ms: u64,
     /// One at a time, and only while none waits for its next attempt.
@@ -164,7 +170,8 @@ pub struct Attempt {
 }
 
 impl Store {
-    /// One turn of the dispatcher. When it resolves, what it says is on disk.
+    /// One turn of the dispatcher, which leases no more bodies than `bytes_max` together. When it resolves, what it says
+    /// is on disk.
     ///
     /// # Errors
     /// When nothing of it is; the same settlements may be tried again.
@@ -172,6 +179,7 @@ impl Store {
         &self,
         settlements: std::sync::Arc<Vec<Settlement>>,
         wants: Vec<Want>,
+        bytes_max: u64,
     ) -> Result<Advanced, StoreError> {
         let now_ms = self.now_ms();
         self.write_repeatable(Kind::Advance, move |conn, _| {
@@ -179,8 +187,11 @@ impl Store {
                 settle(conn, key_of(*delivery), *attempt, record.as_deref(), *next, now_ms)?;
             }
             let mut advanced = Advanced::default();
+            let mut bytes_left = bytes_max;
             for &want in &wants {
-                claim(conn, want, now_ms, &mut advanced)?;
+                let want = Want { bytes_max: want.bytes_max.min(bytes_left), ..want };
+                let bytes = claim(conn, want, now_ms, &mut advanced)?;
+                bytes_left = bytes_left.saturating_sub(bytes);
             }
             Ok(advanced)
         })
@@ -220,15 +231,14 @@ impl Store {
     /// # Errors
     /// When the store fails.
     pub async fn expire_leases(&self) -> Result<usize, StoreError> {
-        let now_ms = self.now_ms();
         self.write(move |conn, _| {
-            conn.execute("UPDATE deliveries INDEXED BY deliveries_timed SET due_ms = ?1 WHERE state IN (1, 2) AND state = 1", [now_ms])
+            conn.execute("UPDATE deliveries INDEXED BY deliveries_timed SET due_ms = 0 WHERE state IN (1, 2) AND state = 1", [])
         })
         .await
     }
 
-    /// Makes those of a destination ready that wait for their next attempt because the app did not answer the last.
-    /// What an app asked for by its answer stands.
+    /// Makes those of a destination ready that wait for their next attempt because the app did not answer the last: of
+    /// the 10,000 that are due first. What an app asked for by its answer stands.
     ///
     /// # Errors
     /// When the store fails.
@@ -239,8 +249,8 @@ impl Store {
             conn.prepare_cached(
                 "UPDATE deliveries SET due_ms = ?2 WHERE (event_id, no) IN (
                    SELECT event_id, no FROM deliveries INDEXED BY deliveries_timed
-                   WHERE destination_id = ?1 AND state IN (1, 2) AND due_ms > ?2 AND state = 2 AND outcome <> 0
-                   LIMIT 10000)",
+                   WHERE destination_id = ?1 AND state IN (1, 2) AND due_ms > ?2 LIMIT 10000)
+                 AND state = 2 AND outcome <> 0",
             )?
             .execute(params![destination.0, now_ms])
         })
@@ -271,40 +281,78 @@ impl Store {
     /// When the store fails.
     pub async fn cancel(&self, delivery: DeliveryId, reason: &'static str) -> Result<bool, StoreError> {
         let now_ms = self.now_ms();
-        self.write(move |conn, _| cancel(conn, key_of(delivery), reason, now_ms)).await
+        self.write(move |conn, changes| {
+            let destination = cancel(conn, key_of(delivery), reason, now_ms)?;
+            // Where order is strict, others may have waited for this one.
+            changes.extend(destination.map(Change::Arrived));
+            Ok(destination.is_some())
+        })
+        .await
     }
 
-    /// Ends a step (at most [`CANCEL_STEP`]) of those that wait for a destination, but not the newest `keep`. Says how
-    /// many; fewer than a step when none are left.
+    /// The newest of those that wait for a destination.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn newest_waiting(
+        &self,
+        destination: DestinationId,
+    ) -> Result<Option<DeliveryKey>, StoreError> {
+        self.read(move |conn| {
+            conn.prepare_cached(
+                "SELECT event_id, no FROM (
+                   SELECT * FROM (SELECT event_id, no FROM deliveries INDEXED BY deliveries_ready
+                     WHERE destination_id = ?1 AND state = 0 ORDER BY event_id DESC, no DESC LIMIT 1)
+                   UNION ALL
+                   SELECT * FROM (SELECT event_id, no FROM deliveries INDEXED BY deliveries_timed
+                     WHERE destination_id = ?1 AND state IN (1, 2) AND state = 2
+                     ORDER BY event_id DESC, no DESC LIMIT 1))
+                 ORDER BY event_id DESC, no DESC LIMIT 1",
+            )?
+            .query_row([destination.0], |row| Ok(DeliveryKey(row.get(0)?, row.get(1)?)))
+            .optional()
+        })
+        .await
+    }
+
+    /// Ends a step (at most [`CANCEL_STEP`]) of those that wait for a destination, but not `keep` and what is newer.
+    /// Says how many; fewer than a step when none are left.
     ///
     /// # Errors
     /// When the store fails.
     pub async fn cancel_waiting(
         &self,
         destination: DestinationId,
-        keep: u32,
+        keep: Option<DeliveryKey>,
         reason: &'static str,
     ) -> Result<usize, StoreError> {
         let now_ms = self.now_ms();
+        self.write(move |conn, changes| {
+            changes.push(Change::Arrived(destination));
+            cancel_step(conn, destination, keep, reason, now_ms)
+        })
+        .await
+    }
+
+    /// Ends a step of those that wait for a deleted destination, the ones an earlier life of this server left leased
+    /// included: none, once the destination has been made again. Says how many, as [`Store::cancel_waiting`] does.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn cancel_deleted(&self, destination: DestinationId) -> Result<usize, StoreError> {
+        let now_ms = self.now_ms();
         self.write(move |conn, _| {
-            let mut waiting = conn.prepare_cached(
-                "SELECT event_id, no FROM (
-                   SELECT event_id, no FROM deliveries INDEXED BY deliveries_ready
-                     WHERE destination_id = ?1 AND state = 0
-                   UNION ALL
-                   SELECT event_id, no FROM deliveries INDEXED BY deliveries_timed
-                     WHERE destination_id = ?1 AND state IN (1, 2) AND state = 2)
-                 ORDER BY event_id DESC, no DESC LIMIT ?3 OFFSET ?2",
-            )?;
-            let keys = waiting
-                .query_map(params![destination.0, keep, CANCEL_STEP as i64], |row| {
-                    Ok((row.get(0)?, row.get(1)?))
-                })?
-                .collect::<rusqlite::Result<Vec<(i64, u32)>>>()?;
-            for key in &keys {
-                cancel(conn, *key, reason, now_ms)?;
+            let is_there: bool = conn
+                .prepare_cached(
+                    "SELECT EXISTS (SELECT 1 FROM destinations d JOIN sources s ON s.id = d.source_id
+                     WHERE d.id = ?1 AND d.deleted_ms IS NULL AND s.deleted_ms IS NULL)",
+                )?
+                .query_row([destination.0], |row| row.get(0))?;
+            if is_there {
+                return Ok(0);
             }
-            Ok(keys.len())
+            promote(conn, destination, now_ms)?;
+            cancel_step(conn, destination, None, "destination_deleted", now_ms)
         })
         .await
     }
@@ -383,7 +431,8 @@ pub(super) fn settle(
     let outcome = record.map(|record| outcome_of(record.outcome));
     reason = reason.or(outcome.and_then(|(_, reason)| reason));
     conn.prepare_cached(
-        "UPDATE deliveries SET state = ?4, due_ms = ?5, outcome = ifnull(?6, outcome), reason = ?7, attempts = ?8
+        "UPDATE deliveries SET state = ?4, due_ms = ?5, outcome = ifnull(?6, outcome), reason = ?7, attempts = ?8,
+           start_ms = iif(?8 = 0, 0, start_ms)
          WHERE event_id = ?1 AND no = ?2 AND state = 1 AND attempts = ?3",
     )?
     .execute(params![
@@ -441,21 +490,50 @@ fn insert_attempt(
     .map(drop)
 }
 
+/// Ends one that is not over, and says whose it was.
 fn cancel(
     conn: &Connection,
     (event, no): (i64, u32),
     reason: &'static str,
     now_ms: i64,
-) -> rusqlite::Result<bool> {
+) -> rusqlite::Result<Option<DestinationId>> {
     conn.prepare_cached(
-        "UPDATE deliveries SET state = 5, due_ms = ?4, reason = ?3 WHERE event_id = ?1 AND no = ?2 AND state < 3",
+        "UPDATE deliveries SET state = 5, due_ms = ?4, reason = ?3
+         WHERE event_id = ?1 AND no = ?2 AND state < 3 RETURNING destination_id",
     )?
-    .execute(params![event, no, reason, now_ms])
-    .map(|changed| changed > 0)
+    .query_row(params![event, no, reason, now_ms], |row| row.get(0).map(DestinationId))
+    .optional()
 }
 
-/// Makes ready what is due, and leases what is ready.
-fn claim(conn: &Connection, want: Want, now_ms: i64, into: &mut Advanced) -> rusqlite::Result<()> {
+fn cancel_step(
+    conn: &Connection,
+    destination: DestinationId,
+    keep: Option<DeliveryKey>,
+    reason: &'static str,
+    now_ms: i64,
+) -> rusqlite::Result<usize> {
+    let before = keep.unwrap_or(DeliveryKey(i64::MAX, u32::MAX));
+    let mut waiting = conn.prepare_cached(
+        "SELECT event_id, no FROM deliveries INDEXED BY deliveries_ready
+           WHERE destination_id = ?1 AND state = 0 AND (event_id, no) < (?2, ?3)
+         UNION ALL
+         SELECT event_id, no FROM deliveries INDEXED BY deliveries_timed
+           WHERE destination_id = ?1 AND state IN (1, 2) AND state = 2 AND (event_id, no) < (?2, ?3)
+         LIMIT ?4",
+    )?;
+    let keys = waiting
+        .query_map(params![destination.0, before.0, before.1, CANCEL_STEP as i64], |row| {
+            Ok((row.get(0)?, row.get(1)?))
+        })?
+        .collect::<rusqlite::Result<Vec<(i64, u32)>>>()?;
+    for key in &keys {
+        cancel(conn, *key, reason, now_ms)?;
+    }
+    Ok(keys.len())
+}
+
+/// Makes ready what is due, and leases what is ready. Says how many bytes of memory that takes.
+fn claim(conn: &Connection, want: Want, now_ms: i64, into: &mut Advanced) -> rusqlite::Result<u64> {
     let destination = want.destination;
     let is_promoting_more = promote(conn, destination, now_ms)?;
     let next_due_ms = |conn: &Connection| -> rusqlite::Result<Option<u64>> {
@@ -468,7 +546,7 @@ fn claim(conn: &Connection, want: Want, now_ms: i64, into: &mut Advanced) -> rus
     let before = next_due_ms(conn)?;
     if want.is_strict && before.is_some() {
         into.lanes.push(Lane { destination, has_more: false, next_due_ms: before });
-        return Ok(());
+        return Ok(0);
     }
     let limit = if want.is_strict { want.limit.min(1) } else { want.limit };
     let mut ready = conn.prepare_cached(
@@ -476,7 +554,7 @@ fn claim(conn: &Connection, want: Want, now_ms: i64, into: &mut Advanced) -> rus
          FROM deliveries INDEXED BY deliveries_ready JOIN events ON id = event_id
          WHERE destination_id = ?1 AND state = 0 ORDER BY event_id, no LIMIT ?2",
     )?;
-    let leased = ready
+    let found = ready
         .query_map(params![destination.0, limit], |row| {
             let event = record::id_of(column::count(row, 0)?, row.get(4)?, row.get(5)?);
             let start_ms = match row.get(3)? {
@@ -493,6 +571,14 @@ fn claim(conn: &Connection, want: Want, now_ms: i64, into: &mut Advanced) -> rus
             })
         })?
         .collect::<rusqlite::Result<Vec<_>>>()?;
+    let is_full_page = found.len() == limit as usize;
+    let mut bytes = 0;
+    let is_room = |one: &Leased| {
+        bytes += one.memory_bytes;
+        bytes <= want.bytes_max
+    };
+    let leased: Vec<Leased> = found.iter().copied().take_while(is_room).collect();
+    let is_short_of_room = leased.len() < found.len();
     let mut lease = conn.prepare_cached(
         "UPDATE deliveries SET state = 1, attempts = ?3, start_ms = ?4, due_ms = ?5 WHERE event_id = ?1 AND no = ?2",
     )?;
@@ -501,11 +587,12 @@ fn claim(conn: &Connection, want: Want, now_ms: i64, into: &mut Advanced) -> rus
         let (event, no) = key_of(one.delivery);
         lease.execute(params![event, no, one.attempt, column::number(one.start_ms), until_ms])?;
     }
-    let has_more = is_promoting_more || leased.len() == limit as usize;
+    let has_more = is_promoting_more || is_full_page || is_short_of_room;
     let next_due_ms = if leased.is_empty() { before } else { next_due_ms(conn)? };
     into.lanes.push(Lane { destination, has_more, next_due_ms });
+    let bytes = leased.iter().map(|one| one.memory_bytes).sum();
     into.leased.extend(leased);
-    Ok(())
+    Ok(bytes)
 }
 
 /// Makes ready what waited for its time, and what was leased to somebody who never settled it: that attempt may have

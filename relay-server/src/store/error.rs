@@ -161,6 +161,43 @@ pub enum Health {
     Poisoned(String),
 }
 
+/// What an I/O error on a body's file means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FileTrouble {
+    /// No space.
+    Full,
+    /// The process may open no more files, or has no memory: later.
+    Short,
+    /// The disk: nothing that was written can be relied on any more.
+    Broken,
+}
+
+impl FileTrouble {
+    /// What `error` means.
+    #[must_use]
+    pub fn of(error: &std::io::Error) -> Self {
+        match error.kind() {
+            ErrorKind::StorageFull | ErrorKind::QuotaExceeded => Self::Full,
+            ErrorKind::OutOfMemory => Self::Short,
+            _ if is_out_of_files(error) => Self::Short,
+            _ => Self::Broken,
+        }
+    }
+}
+
+/// `EMFILE` and `ENFILE`, which have no kind of their own.
+#[cfg(unix)]
+fn is_out_of_files(error: &std::io::Error) -> bool {
+    use rustix::io::Errno;
+    let errno = Errno::from_io_error(error);
+    matches!(errno, Some(Errno::MFILE | Errno::NFILE))
+}
+
+#[cfg(not(unix))]
+fn is_out_of_files(_: &std::io::Error) -> bool {
+    false
+}
+
 /// What a database error means for the whole store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Meaning {

@@ -203,7 +203,7 @@ impl Store {
     /// # Errors
     /// When the store fails.
     pub async fn load(&self, ids: Vec<EventId>) -> Result<Vec<EventDetail>, StoreError> {
-        self.read(move |conn| {
+        self.read_own(move |conn| {
             let mut one = conn.prepare_cached(&format!("{DETAIL} WHERE id = ?1"))?;
             let found = ids
                 .iter()

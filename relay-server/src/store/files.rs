@@ -7,6 +7,7 @@ use std::fs::{self, File};
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use protocol::id::EventId;
 use rusqlite::Connection;
@@ -34,6 +35,35 @@ pub struct PartialBody {
     whole: PathBuf,
     written: u64,
     synced: u64,
+}
+
+/// The whole file of a body no row speaks of yet. Removed when dropped, unless one does by then, or may.
+#[derive(Debug)]
+pub struct OwnFile {
+    path: PathBuf,
+    is_kept: AtomicBool,
+}
+
+impl OwnFile {
+    /// Where it is.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Whether it stays.
+    pub fn keep(&self, is_kept: bool) {
+        self.is_kept.store(is_kept, Ordering::Relaxed);
+    }
+}
+
+impl Drop for OwnFile {
+    fn drop(&mut self) {
+        if !*self.is_kept.get_mut() {
+            // One that cannot be removed is swept at the next start.
+            let _ = fs::remove_file(&self.path);
+        }
+    }
 }
 
 impl BodyFiles {
@@ -101,7 +131,7 @@ impl BodyFiles {
         let mut chunk = vec![0; 64 * 1024];
         loop {
             match body.read(&mut chunk)? {
-                0 => return copy.finish(),
+                0 => return copy.finish().map(|file| file.keep(true)),
                 read => copy.write(&chunk[..read])?,
             }
         }
@@ -176,7 +206,7 @@ impl PartialBody {
     ///
     /// # Errors
     /// When the disk refuses: nothing that was written can be relied on any more.
-    pub fn finish(mut self) -> io::Result<()> {
+    pub fn finish(mut self) -> io::Result<OwnFile> {
         let file = self.file.take().ok_or(io::ErrorKind::NotFound)?;
         let done = file.sync_all().and_then(|()| fs::rename(&self.partial, &self.whole)).and_then(|()| {
             let dir = self.whole.parent().ok_or(io::ErrorKind::NotFound)?;
@@ -186,7 +216,7 @@ impl PartialBody {
             let _ = fs::remove_file(&self.partial);
             let _ = fs::remove_file(&self.whole);
         }
-        done
+        done.map(|()| OwnFile { path: self.whole.clone(), is_kept: AtomicBool::new(false) })
     }
 }
 

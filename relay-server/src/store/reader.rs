@@ -9,7 +9,8 @@ use tokio::sync::Semaphore;
 
 use super::error::StoreError;
 
-/// Connections, and so questions answered at once. More would only take CPU from the requests.
+/// Connections for the questions of callers, and so of these answered at once, and as many for the relay's own, which
+/// do not wait behind them. More would only take CPU from the requests.
 pub(super) const READERS: usize = 2;
 
 /// How long a question may wait for a connection.

@@ -86,7 +86,7 @@ impl Home {
         if body.len() > 100 {
             let mut partial = self.store.body_files().begin(record.id).unwrap();
             partial.write(body).unwrap();
-            partial.finish().unwrap();
+            partial.finish().unwrap().keep(true);
             (record.body.is_in_file, record.body.bytes) = (true, Bytes::new());
         }
         let id = record.id;
@@ -101,8 +101,8 @@ impl Home {
 
     /// Leases what is ready for a destination, at most so many, and settles it so.
     pub(super) async fn settle(&self, destination: DestinationId, limit: u32, next: Next) -> usize {
-        let want = Want { destination, limit, lease_ms: 60_000, is_strict: false };
-        let leased = self.store.advance(Arc::default(), vec![want]).await.unwrap().leased;
+        let want = Want { destination, limit, lease_ms: 60_000, bytes_max: u64::MAX, is_strict: false };
+        let leased = self.store.advance(Arc::default(), vec![want], u64::MAX).await.unwrap().leased;
         let settlements = leased.iter().map(|one| Settlement {
             delivery: one.delivery,
             attempt: one.attempt,
@@ -110,7 +110,7 @@ impl Home {
             next,
         });
         let settlements: Vec<_> = settlements.collect();
-        self.store.advance(Arc::new(settlements), Vec::new()).await.unwrap();
+        self.store.advance(Arc::new(settlements), Vec::new(), u64::MAX).await.unwrap();
         leased.len()
     }
 
@@ -630,13 +630,13 @@ async fn a_body_on_its_way_in_survives_a_command_beside_the_server() {
     let (whole, begun) = (home.store.next_event_id(), home.store.next_event_id());
     let mut partial = files.begin(whole).unwrap();
     partial.write(b"whole, and its event not committed yet").unwrap();
-    partial.finish().unwrap();
+    partial.finish().unwrap().keep(true);
     let mut partial = files.begin(begun).unwrap();
     partial.write(b"the first half, ").unwrap();
     // As `token create` does.
     Store::open(home.dir.path(), home.clock.clone()).await.unwrap().close().await;
     partial.write(b"and the second").unwrap();
-    partial.finish().unwrap();
+    partial.finish().unwrap().keep(true);
     assert!(files.path(whole).is_file());
     assert_eq!(std::fs::read(files.path(begun)).unwrap(), b"the first half, and the second");
     home.store.sweep_bodies().await.unwrap();

@@ -87,7 +87,7 @@ impl Store {
         }
         let hash = hash(text);
         let now = self.clock().now_ms();
-        let found = self.read(move |conn| {
+        let found = self.read_own(move |conn| {
             conn.prepare_cached(&format!("{COLUMNS} WHERE hash = ?1"))?.query_row([hash], token).optional()
         });
         Ok(found.await?.filter(|token| token.is_good(now)))
@@ -99,7 +99,7 @@ impl Store {
     /// When the store fails: that says nothing about the token.
     pub async fn is_token_good(&self, id: TokenId) -> Result<bool, StoreError> {
         let now = self.clock().now_ms();
-        let found = self.read(move |conn| {
+        let found = self.read_own(move |conn| {
             conn.prepare_cached(&format!("{COLUMNS} WHERE id = ?1"))?.query_row([id.0], token).optional()
         });
         Ok(found.await?.is_some_and(|token| token.is_good(now)))
@@ -140,7 +140,7 @@ impl Store {
     /// When the store fails.
     pub async fn revoked_since(&self, unix_ms: u64) -> Result<Vec<TokenId>, StoreError> {
         let since = column::number(unix_ms);
-        self.read(move |conn| {
+        self.read_own(move |conn| {
             conn.prepare_cached("SELECT id FROM tokens WHERE revoked_ms >= ?1")?
                 .query_map([since], |row| row.get(0).map(TokenId))?
                 .collect()

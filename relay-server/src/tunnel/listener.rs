@@ -275,6 +275,10 @@ impl AtHome {
             if source.destinations.iter().any(|d| d.name == serve.destination) {
                 return Ok(source);
             }
+            if !may_create {
+                let text = format!("`{slug}` has no destination `{}`", serve.destination);
+                return Err(serve_error("destination_not_found", text));
+            }
             let added = store.ensure_destination(source.id, serve.destination.clone(), serve.sharing).await;
             return added.map_err(|error| serve_error("store_failed", error.to_string()));
         }

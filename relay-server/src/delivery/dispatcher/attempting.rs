@@ -12,11 +12,13 @@ use super::{Dispatcher, Finished, Parts};
 use crate::delivery::retry_after::retry_after;
 use crate::delivery::tunnelled::{self, ANSWER_BYTES_MAX, StoredBody, Tried};
 use crate::delivery::url::{UrlBody, UrlOutcome, UrlRequest};
-use crate::delivery::verdict::{AttemptOutcome, Verdict, verdict};
+use crate::delivery::verdict::{
+    AttemptOutcome, BODY_UNREADABLE, EVENT_UNREADABLE, Verdict, verdict, was_reached,
+};
 use crate::entropy;
 use crate::jq::{JqError, JqEvent, apply, document, is_match};
 use crate::model::{AttemptRecord, Destination, RecordedAnswer, Source, Times};
-use crate::store::{EventDetail, INLINE_BYTES_MAX, Leased, Next, Settlement};
+use crate::store::{EventDetail, Health, INLINE_BYTES_MAX, Leased, Next, Settlement, StoreError};
 
 /// An attempt that was leased. Dropped before its end, it is settled as one that may have reached the app.
 pub(super) struct Attempting {
@@ -86,11 +88,6 @@ impl Attempting {
         self.leased.delivery.event
     }
 
-    /// Gives the delivery back as if it had not been leased.
-    pub(super) fn put_back(self) {
-        self.end(End::put_back(None));
-    }
-
     fn end(mut self, end: End) {
         if let Some(finished) = &mut self.finished {
             finished.settlement.record = end.record;
@@ -107,6 +104,29 @@ impl Attempting {
     pub(super) async fn make(self, event: Option<EventDetail>) {
         let end = self.made(event).await;
         self.end(end);
+    }
+
+    /// The same with an event that still has to be read.
+    pub(super) async fn load_and_make(self) {
+        let store = &self.parts().store;
+        let end = match store.load(vec![self.event()]).await {
+            Ok(mut events) => self.made(events.pop()).await,
+            Err(StoreError::Busy | StoreError::Closed) => End::put_back(Some(false)),
+            Err(_) if matches!(store.health(), Health::Poisoned(_)) => End::put_back(None),
+            Err(error) => self.unread(EVENT_UNREADABLE, format!("the event could not be read: {error}")),
+        };
+        self.end(end);
+    }
+
+    /// The store, or a file, does not give up what is to be sent. Others may be read all the same.
+    fn unread(&self, reason: &'static str, text: String) -> End {
+        let outcome = AttemptOutcome::NotSent(reason);
+        let record = self.record(outcome, Some(text), None, Default::default(), Default::default());
+        let source = self.parts().store.source_of(self.leased.destination);
+        match source.as_ref().and_then(|source| source.destination(self.leased.destination)) {
+            Some(destination) => self.judged(record, destination),
+            None => End::cancelled("destination_deleted"),
+        }
     }
 
     async fn made(&self, event: Option<EventDetail>) -> End {
@@ -204,7 +224,9 @@ impl Attempting {
             let signed = tokio::task::spawn_blocking(move || signing.sign(of, id, now_s, &body)).await;
             match signed {
                 Ok(Ok(fields)) => ours.extend(fields),
-                _ => return Err(self.dead("body_unreadable", "the stored body could not be read".to_owned())),
+                _ => {
+                    return Err(self.unread(BODY_UNREADABLE, "the stored body could not be read".to_owned()));
+                }
             }
         }
         let mut headers = HeaderBlock::with_capacity(request.headers.as_bytes().len() + 256);
@@ -331,7 +353,7 @@ impl Attempting {
         let request = UrlRequest {
             url,
             method: request.method,
-            target_suffix: request.target[usize::from(request.mount)..].to_vec(),
+            target_suffix: request.target.get(usize::from(request.mount)..).unwrap_or_default().to_vec(),
             headers: request.headers,
             body: match request.body {
                 StoredBody::Bytes(bytes) => UrlBody::Bytes(bytes),
@@ -361,8 +383,8 @@ impl Attempting {
     fn judged(&self, record: Box<AttemptRecord>, destination: &Destination) -> End {
         let now_ms = self.parts().clock.now_ms();
         let next = judge(&record, destination, self.leased.attempt, self.leased.start_ms, now_ms);
-        let was_reached = !matches!(record.outcome, AttemptOutcome::NotSent(_));
-        End { record: Some(record), next, was_reached: Some(was_reached) }
+        let was_reached = was_reached(record.outcome);
+        End { record: Some(record), next, was_reached }
     }
 }
 

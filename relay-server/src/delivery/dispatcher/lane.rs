@@ -28,6 +28,8 @@ pub(super) enum Room {
 pub(super) struct Lane {
     /// Attempts under way.
     pub(super) in_flight: u32,
+    /// Bytes of their bodies in memory.
+    pub(super) bytes: u64,
     /// There may be something ready in the store.
     pub(super) has_more: bool,
     /// When the next one waiting for its time is due.
@@ -44,6 +46,7 @@ impl Lane {
     pub(super) fn new(now: Instant) -> Self {
         Self {
             in_flight: 0,
+            bytes: 0,
             has_more: true,
             due: None,
             failures: 0,
@@ -72,8 +75,13 @@ impl Lane {
         let is_one_at_a_time = rules.order == Order::Strict || self.failures > 0;
         let most = if is_one_at_a_time { 1 } else { rules.concurrency.max(1) };
         let free = most.saturating_sub(self.in_flight);
-        let Some(pace) = rules.pace_per_s.filter(|_| free > 0) else {
-            return if free == 0 { Room::Nothing } else { Room::Now(free) };
+        if free == 0 {
+            return Room::Nothing;
+        }
+        let Some(pace) = rules.pace_per_s else {
+            // What begins without a pace is not owed once there is one.
+            (self.allowance, self.reckoned) = (f64::from(free), now);
+            return Room::Now(free);
         };
         let pace = pace.max(1);
         let burst = f64::from((pace / BURST_PARTS).max(1));
@@ -94,16 +102,18 @@ impl Lane {
         Room::Now(free.min(allowed))
     }
 
-    /// So many attempts begin.
-    pub(super) fn begin(&mut self, count: u32) {
+    /// So many attempts begin, which hold so many bytes together.
+    pub(super) fn begin(&mut self, count: u32, bytes: u64) {
         self.in_flight += count;
+        self.bytes += bytes;
         self.allowance -= f64::from(count);
     }
 
-    /// An attempt is over. `was_reached` says whether the destination was there to be asked; `None`: that was not
-    /// found out.
-    pub(super) fn end(&mut self, was_reached: Option<bool>, now: Instant) {
+    /// An attempt that held so many bytes is over. `was_reached` says whether the destination was there to be asked;
+    /// `None`: that was not found out.
+    pub(super) fn end(&mut self, bytes: u64, was_reached: Option<bool>, now: Instant) {
         self.in_flight = self.in_flight.saturating_sub(1);
+        self.bytes = self.bytes.saturating_sub(bytes);
         match was_reached {
             Some(true) => self.warm_up(),
             Some(false) => self.cool_down(now),
@@ -143,11 +153,11 @@ mod tests {
         let now = Instant::now();
         let (mut lane, rules) = (Lane::new(now), rules(|_| ()));
         assert_eq!(lane.room(&rules, now), Room::Now(4));
-        lane.begin(3);
+        lane.begin(3, 0);
         assert_eq!(lane.room(&rules, now), Room::Now(1));
-        lane.begin(1);
+        lane.begin(1, 0);
         assert_eq!(lane.room(&rules, now), Room::Nothing);
-        lane.end(Some(true), now);
+        lane.end(0, Some(true), now);
         assert_eq!(lane.room(&rules, now), Room::Now(1));
     }
 
@@ -156,7 +166,7 @@ mod tests {
         let now = Instant::now();
         let (mut lane, rules) = (Lane::new(now), rules(|rules| rules.order = Order::Strict));
         assert_eq!(lane.room(&rules, now), Room::Now(1));
-        lane.begin(1);
+        lane.begin(1, 0);
         assert_eq!(lane.room(&rules, now), Room::Nothing);
     }
 
@@ -166,16 +176,16 @@ mod tests {
         let (mut lane, rules) = (Lane::new(now), rules(|_| ()));
         let mut waits = Vec::new();
         for _ in 0..9 {
-            lane.begin(1);
-            lane.end(Some(false), now);
+            lane.begin(1, 0);
+            lane.end(0, Some(false), now);
             let Room::At(until) = lane.room(&rules, now) else { panic!("left alone") };
             waits.push((until - now).as_millis());
             now = until;
             assert_eq!(lane.room(&rules, now), Room::Now(1), "one finds out");
         }
         assert_eq!(waits, [500, 1_000, 2_000, 4_000, 8_000, 16_000, 32_000, 60_000, 60_000]);
-        lane.begin(1);
-        lane.end(Some(true), now);
+        lane.begin(1, 0);
+        lane.end(0, Some(true), now);
         assert_eq!(lane.room(&rules, now), Room::Now(4), "back at once");
     }
 
@@ -183,8 +193,8 @@ mod tests {
     fn those_that_fail_together_count_once() {
         let now = Instant::now();
         let (mut lane, rules) = (Lane::new(now), rules(|_| ()));
-        lane.begin(4);
-        (0..4).for_each(|_| lane.end(Some(false), now));
+        lane.begin(4, 0);
+        (0..4).for_each(|_| lane.end(0, Some(false), now));
         assert_eq!(lane.room(&rules, now), Room::At(now + COOL_FIRST));
     }
 
@@ -197,11 +207,24 @@ mod tests {
         for ms in 0..2_000 {
             if let Room::Now(count) = lane.room(&rules, start + Duration::from_millis(ms)) {
                 assert!(count <= 2, "a tenth of a second's at once");
-                lane.begin(count);
+                lane.begin(count, 0);
                 begun += count;
             }
         }
         assert!((38..=41).contains(&begun), "{begun} in two seconds");
+    }
+
+    #[test]
+    fn a_pace_that_is_set_later_counts_from_then() {
+        let start = Instant::now();
+        let (mut lane, mut rules) = (Lane::new(start), rules(|_| ()));
+        for _ in 0..1_000 {
+            let Room::Now(count) = lane.room(&rules, start) else { panic!("nothing holds it up") };
+            lane.begin(count, 0);
+            (0..count).for_each(|_| lane.end(0, Some(true), start));
+        }
+        rules.pace_per_s = Some(10);
+        assert_eq!(lane.room(&rules, start + Duration::from_millis(200)), Room::Now(1));
     }
 
     #[test]

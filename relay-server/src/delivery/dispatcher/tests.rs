@@ -120,10 +120,10 @@ async fn what_was_under_way_to_a_deleted_destination_is_not_tried_again() {
     let home = home().await;
     let event = home.accept().await;
     let destination = home.source.destinations[1].id;
-    let want = Want { destination, limit: 1, lease_ms: 600_000, is_strict: false };
-    let leased = home.store.advance(Arc::default(), vec![want]).await.unwrap().leased[0];
+    let want = Want { destination, limit: 1, lease_ms: 600_000, bytes_max: u64::MAX, is_strict: false };
+    let leased = home.store.advance(Arc::default(), vec![want], u64::MAX).await.unwrap().leased[0];
     home.store.delete_destination(home.source.id, destination).await.unwrap();
-    assert_eq!(home.store.cancel_waiting(destination, 0, "destination_deleted").await.unwrap(), 0);
+    assert_eq!(home.store.cancel_deleted(destination).await.unwrap(), 0);
     let settlement = Settlement { delivery: leased.delivery, attempt: 1, record: None, next: Next::Ready };
     home.dispatcher.live_is_over(destination, settlement);
     let house = Tasks::default();

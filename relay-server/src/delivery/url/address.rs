@@ -41,7 +41,8 @@ impl UrlPolicy {
             .then_some("it is a port of another protocol than HTTP")
     }
 
-    fn allows(&self, ip: IpAddr) -> bool {
+    /// Whether `ip`, in its canonical form, lies in a network the operator named.
+    pub(super) fn allows(&self, ip: IpAddr) -> bool {
         let needs_whole =
             METADATA.contains(&ip) || embedded(ip).is_some_and(|v4| METADATA.contains(&v4.into()));
         self.allowed

@@ -103,6 +103,12 @@ fn check_peer(policy: &UrlPolicy, stream: &TcpStream, addr: SocketAddr) -> Resul
         let text = format!("the connection to {addr} leads to another address");
         return Err(NotSent::new("address_refused", text));
     }
+    // From an address to the same one: the relay's own machine, by whatever address it has in public.
+    let is_own = stream.local_addr().is_ok_and(|own| own.ip().to_canonical() == addr.ip());
+    if is_own && !policy.allows(addr.ip()) {
+        let text = format!("{addr} is the relay's own machine");
+        return Err(NotSent::new("address_refused", text));
+    }
     Ok(())
 }
 

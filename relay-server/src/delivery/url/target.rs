@@ -91,10 +91,13 @@ impl TargetUrl {
     }
 
     /// The request target with `suffix`, a raw path and query, put behind the path as text: nothing in it is decoded
-    /// or folded. One slash stands between them; the URL's own query comes first. `None` when `suffix` cannot stand on
-    /// a request line, is too long, or starts with neither `/` nor `?`.
+    /// or folded. One slash stands between them; the URL's own query comes first. A fragment, which no server ever sees,
+    /// is left away, and `*` stands for no path at all. `None` when `suffix` cannot stand on a request line, is too
+    /// long, or starts with neither `/` nor `?`.
     #[must_use]
     pub fn join(&self, suffix: &[u8]) -> Option<Vec<u8>> {
+        let suffix = &suffix[..memchr::memchr(b'#', suffix).unwrap_or(suffix.len())];
+        let suffix = if suffix == b"*" { b"" } else { suffix };
         let is_suffix = matches!(suffix, [] | [b'/' | b'?', ..]);
         if !is_suffix || suffix.len() > TARGET_BYTES_MAX || !(suffix.is_empty() || is_target(suffix)) {
             return None;
@@ -265,7 +268,10 @@ mod tests {
 
     #[test]
     fn the_events_path_and_query_follow_as_text() {
-        let cases: [(&str, &[u8], &[u8]); 12] = [
+        let cases: [(&str, &[u8], &[u8]); 15] = [
+            ("http://a.example/h", b"#x", b"/h"),
+            ("http://a.example/h", b"/a?b#x", b"/h/a?b"),
+            ("http://a.example/h", b"*", b"/h"),
             ("http://a.example", b"", b"/"),
             ("http://a.example", b"/", b"/"),
             ("http://a.example", b"?a=1", b"/?a=1"),

@@ -228,7 +228,7 @@ async fn a_file_that_retention_takes_meanwhile_is_no_loss() {
     let moment = conn.unchecked_transaction().unwrap();
     assert!(has_file(&moment, key(kept.events[5])).unwrap());
     for to in &kept.to {
-        kept.home.store.cancel_waiting(*to, 0, "test").await.unwrap();
+        kept.home.store.cancel_waiting(*to, None, "test").await.unwrap();
     }
     let policy = Retention { age_ms: 0, bytes_max: u64::MAX };
     kept.home.clock.set(NOW + 1);

@@ -45,8 +45,14 @@ async fn what_waits_goes_neither_by_age_nor_by_size_and_what_came_later_does() {
     let timed = home.accept(source, b"timed", &to[1..]).await;
     assert_eq!(home.settle(to[1], 1, Next::RetryAt(NOW * 2)).await, 1);
     let leased = home.accept(source, b"leased", &to[1..]).await;
-    let want = crate::store::Want { destination: to[1], limit: 1, lease_ms: 1, is_strict: false };
-    assert_eq!(home.store.advance(Default::default(), vec![want]).await.unwrap().leased.len(), 1);
+    let want = crate::store::Want {
+        destination: to[1],
+        limit: 1,
+        lease_ms: 1,
+        bytes_max: u64::MAX,
+        is_strict: false,
+    };
+    assert_eq!(home.store.advance(Default::default(), vec![want], u64::MAX).await.unwrap().leased.len(), 1);
     let done = home.accept(source, b"done", &[]).await;
     home.store.record(event(home.store.next_event_id(), source)).unwrap();
     home.settled(1).await;
@@ -191,8 +197,14 @@ async fn nothing_is_left_of_an_event_that_went_while_it_was_under_way() {
     let source = home.source(DEFAULT, "github").await;
     let to = home.destinations("github", 1).await;
     let id = home.accept(source, b"x", &to).await;
-    let want = crate::store::Want { destination: to[0], limit: 1, lease_ms: 60_000, is_strict: false };
-    let leased = home.store.advance(Default::default(), vec![want]).await.unwrap().leased;
+    let want = crate::store::Want {
+        destination: to[0],
+        limit: 1,
+        lease_ms: 60_000,
+        bytes_max: u64::MAX,
+        is_strict: false,
+    };
+    let leased = home.store.advance(Default::default(), vec![want], u64::MAX).await.unwrap().leased;
     assert!(home.store.cancel(leased[0].delivery, "by_hand").await.unwrap());
     home.clock.set(NOW + 1_000);
     assert_eq!(round(&home, EVERYTHING, Cursor::default()).await.0, 1);
@@ -202,7 +214,7 @@ async fn nothing_is_left_of_an_event_that_went_while_it_was_under_way() {
         record: Some(Box::new(crate::store::tests::attempt(Next::Delivered))),
         next: Next::Delivered,
     };
-    home.store.advance(std::sync::Arc::new(vec![settlement]), Vec::new()).await.unwrap();
+    home.store.advance(std::sync::Arc::new(vec![settlement]), Vec::new(), u64::MAX).await.unwrap();
     let mut late = event(id, source);
     late.is_accepted = true;
     home.store.record(late).unwrap();
@@ -290,9 +302,10 @@ impl Story {
                     destination: self.destination(),
                     limit: 2,
                     lease_ms: 500,
+                    bytes_max: u64::MAX,
                     is_strict: false,
                 };
-                self.home.store.advance(Default::default(), vec![want]).await.unwrap();
+                self.home.store.advance(Default::default(), vec![want], u64::MAX).await.unwrap();
             }
             9 if !self.events.is_empty() => {
                 let event = self.events[self.dice.throw(self.events.len())];
@@ -300,8 +313,10 @@ impl Story {
                 self.home.store.cancel(DeliveryId { event, no }, "by_hand").await.unwrap();
             }
             10 => {
-                let (to, keep) = (self.destination(), self.dice.throw(4));
-                self.home.store.cancel_waiting(to, u32::try_from(keep).unwrap(), "skipped").await.unwrap();
+                let to = self.destination();
+                let newest = self.home.store.newest_waiting(to).await.unwrap();
+                let keep = newest.filter(|_| self.dice.throw(2) == 0);
+                self.home.store.cancel_waiting(to, keep, "skipped").await.unwrap();
             }
             11 if !self.events.is_empty() => {
                 let (event, to) = (self.events[self.dice.throw(self.events.len())], self.destination());

@@ -31,6 +31,7 @@ CREATE TABLE deliveries (
 CREATE INDEX deliveries_ready ON deliveries(destination_id) WHERE state = 0;
 CREATE INDEX deliveries_timed ON deliveries(destination_id, due_ms) WHERE state IN (1, 2);
 CREATE INDEX deliveries_dead ON deliveries(source_id) WHERE state = 4;
+CREATE INDEX deliveries_cancelled ON deliveries(source_id) WHERE state = 5;
 
 CREATE TABLE attempts (
   event_id       INTEGER NOT NULL,

@@ -23,8 +23,8 @@ impl Home {
     }
 
     async fn lease(&self, destination: DestinationId, limit: u32) -> Vec<Leased> {
-        let want = Want { destination, limit, lease_ms: 60_000, is_strict: false };
-        self.store.advance(Arc::default(), vec![want]).await.unwrap().leased
+        let want = Want { destination, limit, lease_ms: 60_000, bytes_max: u64::MAX, is_strict: false };
+        self.store.advance(Arc::default(), vec![want], u64::MAX).await.unwrap().leased
     }
 
     async fn settle_one(&self, leased: Leased, next: Next) {
@@ -38,7 +38,7 @@ impl Home {
         };
         let (delivery, attempt) = (leased.delivery, leased.attempt);
         let settlement = Settlement { delivery, attempt, record: Some(Box::new(record)), next };
-        self.store.advance(Arc::new(vec![settlement]), Vec::new()).await.unwrap();
+        self.store.advance(Arc::new(vec![settlement]), Vec::new(), u64::MAX).await.unwrap();
     }
 }
 
@@ -197,7 +197,7 @@ async fn a_shared_body_outlives_the_event_it_came_with() {
     let ids: Vec<_> = (0..3).map(|_| home.store.next_event_id()).collect();
     let mut body = files.begin(ids[0]).unwrap();
     body.write(&[7; 200_000]).unwrap();
-    body.finish().unwrap();
+    body.finish().unwrap().keep(true);
     files.share(ids[0], ids[1]).unwrap();
     // Where no second name can be given, for one because the name is taken, it is copied.
     std::fs::write(files.path(ids[2]), b"in the way").unwrap();

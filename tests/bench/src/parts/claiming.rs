@@ -139,9 +139,10 @@ async fn turn(course: Rc<Course>, open: Vec<DestinationId>, per_second: f64, cla
     let mut settlements = Vec::new();
     for destination in open.into_iter().cycle() {
         ticks.tick().await;
-        let want = Want { destination, limit: claims, lease_ms: LEASE_MS, is_strict: false };
+        let want =
+            Want { destination, limit: claims, lease_ms: LEASE_MS, bytes_max: u64::MAX, is_strict: false };
         let (is_measured, started) = (course.is_measured.get(), Instant::now());
-        let turned = course.store.advance(Arc::new(settlements), vec![want]).await;
+        let turned = course.store.advance(Arc::new(settlements), vec![want], u64::MAX).await;
         let took = started.elapsed();
         let turned = turned.map_err(anyhow::Error::from);
         if is_measured {
