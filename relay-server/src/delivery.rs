@@ -14,6 +14,7 @@ mod retry_after;
 pub mod schedule;
 pub mod spool;
 pub mod tunnelled;
+pub mod turns;
 pub mod under_way;
 pub mod upgrade;
 pub mod url;

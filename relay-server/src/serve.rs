@@ -23,6 +23,7 @@ use crate::delivery::dispatcher::{Dispatcher, Parts};
 use crate::delivery::intake::Intake;
 use crate::delivery::live::Live;
 use crate::delivery::recording::Recorder;
+use crate::delivery::turns::Turns;
 use crate::delivery::under_way::UnderWay;
 use crate::delivery::url::UrlSender;
 use crate::ingress::gate::HeadLimits;
@@ -380,6 +381,7 @@ impl Server {
                 recorder,
                 dispatcher: dispatcher.clone(),
                 under_way: UnderWay::default(),
+                turns: Turns::default(),
                 clock: clock.clone(),
                 tasks: public.clone(),
             },

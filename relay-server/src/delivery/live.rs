@@ -28,11 +28,12 @@ use super::dispatcher::{Dispatcher, judge};
 use super::intake::{Fault, Intake, Receipt, StoredAnswer, Whole};
 use super::recording::{Recorder, Recording};
 use super::tunnelled;
+use super::turns::{Turn, Turns};
 use super::under_way::{FirstCopy, UnderWay};
 use super::verdict::{AttemptOutcome, is_worth_a_retry};
 use crate::clock::Clock;
 use crate::model::{
-    self, AttemptRecord, DeliveryId, EventRecord, IfAway, IfFailed, IfSenderLeaves, IfSlow, Outcome,
+    self, AttemptRecord, DeliveryId, Destination, EventRecord, IfAway, IfFailed, IfSenderLeaves, IfSlow, Outcome,
     RecordedAnswer, ReplyMode, RequestShape, Source, Times,
 };
 use crate::refusal::Refusal;
@@ -128,6 +129,8 @@ pub struct Live {
     pub dispatcher: Dispatcher,
     /// Copies of one event at the same instant.
     pub under_way: UnderWay,
+    /// Whose turn it is where order is strict.
+    pub turns: Turns,
     /// Wall clock.
     pub clock: Clock,
     /// Where pumps and last wishes run.
@@ -167,18 +170,12 @@ impl Live {
             }),
         };
         let is_kept = rules.reply == ReplyMode::Accepted || rules.if_away == IfAway::Accept;
-        let mut claim = match claimed {
-            Ok(claim) => claim,
-            Err(why) if is_kept && !order.is_upgrade => {
-                let upload = match Upload::begin(body, Arc::clone(&recording.request)) {
-                    Ok(upload) => upload,
-                    Err(fault) => return body_fault(recording, fault),
-                };
-                return self.keep(&source, why, recording, upload, Start::Ready).await;
-            }
+        match &claimed {
+            Ok(_) => {}
+            Err(_) if is_kept && !order.is_upgrade => {}
             Err("agent_full") => return refuse(recording, Refusal::Overloaded),
             Err(_) => return refuse(recording, Refusal::AgentAway),
-        };
+        }
         let mut upload = match Upload::begin(body, Arc::clone(&recording.request)) {
             Ok(upload) => upload,
             Err(fault) => return body_fault(recording, fault),
@@ -191,8 +188,7 @@ impl Live {
             return self.fault(recording, fault);
         }
         let deadline = tokio::time::Instant::from_std(order.received + patience(&source));
-        let whole = source.rules.dedupe.as_ref().and_then(|_| upload.whole_so_far());
-        let _first = match self.first_of_copies(&source, &mut recording, whole.as_ref(), deadline).await {
+        let first = match self.first_of_copies(&source, &recording, &upload, deadline).await {
             Ok(first) => first,
             Err(Copied::Before) => {
                 return self.keep(&source, "duplicate", recording, upload, Start::Ready).await;
@@ -200,6 +196,26 @@ impl Live {
             Err(Copied::StillUnderWay) => return refuse(recording, Refusal::AppSlow),
             Err(Copied::Unknown(fault)) => return self.fault(recording, fault),
         };
+        let mut claim = match claimed {
+            Ok(claim) => claim,
+            Err(why) => return self.keep(&source, why, recording, upload, Start::Ready).await,
+        };
+        let turn = match self.turn(primary, deadline).await {
+            Ok(turn) => turn,
+            Err(InTurn) if is_kept && !order.is_upgrade => {
+                drop(claim);
+                return self.keep(&source, "in_turn", recording, upload, Start::Ready).await;
+            }
+            Err(InTurn) => return refuse(recording, Refusal::AppSlow),
+        };
+        let last_wish = || LastWish {
+            live: self.clone(),
+            source: Arc::clone(&source),
+            whole: upload.whole_so_far(),
+            _first: first,
+            _turn: turn,
+        };
+        let mut last_wish = (keeps_live(&source) || is_strict(primary)).then(last_wish);
         let mut tried: Vec<SessionId> = Vec::new();
         let mut head = request_head(&mut order, claim.serve);
         upload.copy_to(self.copies(&source, &head, claim.session.id));
@@ -210,6 +226,7 @@ impl Live {
             let waiting = Waiting {
                 tasks: &self.tasks,
                 held: None,
+                last_wish: &mut last_wish,
                 may_finish: rules.if_sender_leaves == IfSenderLeaves::Finish,
             };
             let missed = match self.try_once(&order, &head, &mut upload, claim, waiting, recording).await {
@@ -260,8 +277,25 @@ impl Live {
         if primary.rules.paused {
             return Some("destination_paused");
         }
-        let is_behind = primary.rules.order == model::Order::Strict && self.dispatcher.has_open(primary.id);
-        is_behind.then_some("in_turn")
+        self.is_behind(primary).then_some("in_turn")
+    }
+
+    fn is_behind(&self, primary: &Destination) -> bool {
+        is_strict(primary) && self.dispatcher.has_open(primary.id)
+    }
+
+    /// Waits until everything before it is over, where order is strict.
+    async fn turn(
+        &self,
+        primary: &Destination,
+        deadline: tokio::time::Instant,
+    ) -> Result<Option<Turn>, InTurn> {
+        if !is_strict(primary) {
+            return Ok(None);
+        }
+        let turn = tokio::time::timeout_at(deadline, self.turns.wait(primary.id)).await;
+        // Whoever was before it may have been kept.
+        turn.ok().filter(|_| !self.is_behind(primary)).map(Some).ok_or(InTurn)
     }
 
     /// Keeps an event whose body is still coming.
@@ -292,25 +326,35 @@ impl Live {
         let event = recording.event();
         let status = source.rules.accepted.status;
         let answer = StoredAnswer::Relay { status, why };
+        let body = whole.body.bytes.clone();
         match self.intake.take_in(source, recording, whole, answer, Some(start)).await {
-            Ok(Receipt { duplicate_of: Some(first) }) => self.like_the_first(source, event, first).await,
+            Ok(Receipt { duplicate_of: Some(first) }) => {
+                self.like_the_first(source, event, first, &body).await
+            }
             Ok(receipt) => Reply::Accepted(Arc::clone(source), event, receipt),
             Err(Fault::Relay(refusal)) => Reply::Refused(refusal),
             Err(Fault::Body(_)) => Reply::Gone,
         }
     }
 
-    /// The answer to a copy: what the first was told. An app's answer that was not kept whole leaves its status.
-    async fn like_the_first(&self, source: &Arc<Source>, event: EventId, first: EventId) -> Reply {
+    /// The answer to a copy: what the first was told. Of an app's answer that was not kept whole only the status is left,
+    /// and no more is told to whoever knows the id of an event but not what was in it.
+    async fn like_the_first(
+        &self,
+        source: &Arc<Source>,
+        event: EventId,
+        first: EventId,
+        body: &Bytes,
+    ) -> Reply {
         let found = self.intake.store.load(vec![first]).await.unwrap_or_default().pop();
         let live = found.filter(|first| first.summary.outcome == OutcomeKind::Answered);
-        let Some(EventDetail { answer, .. }) = live else {
+        let Some(EventDetail { answer, body: first_body, .. }) = live else {
             return Reply::Accepted(Arc::clone(source), event, Receipt { duplicate_of: Some(first) });
         };
         let framing = answer.headers.framing().ok().flatten();
-        let is_whole = !answer.body.is_truncated();
+        let is_told = !answer.body.is_truncated() && !first_body.is_in_file && first_body.bytes == *body;
         let (headers, framing, bytes) = match framing {
-            Some(framing) if is_whole => (answer.headers, framing, answer.body.bytes),
+            Some(framing) if is_told => (answer.headers, framing, answer.body.bytes),
             _ => (HeaderBlock::default(), BodyFraming::Length(0), Bytes::new()),
         };
         let head = ResponseHead {
@@ -444,7 +488,7 @@ impl Live {
         recording: &mut Recording,
         upload: &Upload<B>,
     ) -> Result<(), Refusal> {
-        if source.destinations.len() == 1 && source.rules.dedupe.is_none() {
+        if !keeps_live(source) {
             return Ok(());
         }
         match upload.whole_so_far() {
@@ -456,14 +500,17 @@ impl Live {
 
     /// Waits until no other copy of the event is under way, and says whether one came before. The guard keeps later
     /// copies waiting.
-    async fn first_of_copies(
+    async fn first_of_copies<B: RequestBody>(
         &self,
         source: &Source,
-        recording: &mut Recording,
-        whole: Option<&Whole>,
+        recording: &Recording,
+        upload: &Upload<B>,
         deadline: tokio::time::Instant,
     ) -> Result<Option<FirstCopy>, Copied> {
-        let (Some(rule), Some(whole)) = (&source.rules.dedupe, whole) else { return Ok(None) };
+        let Some(rule) = source.rules.dedupe.as_ref().filter(|_| source.rules.reply == ReplyMode::Live) else {
+            return Ok(None);
+        };
+        let Some(whole) = upload.whole_so_far() else { return Ok(None) };
         let Some(key) = dedupe::key(rule, recording.headers(), &whole.body) else { return Ok(None) };
         let waited = tokio::time::timeout_at(deadline, self.under_way.enter(source.id, key.hash)).await;
         let Ok(first) = waited else { return Err(Copied::StillUnderWay) };
@@ -614,6 +661,19 @@ impl Live {
     }
 }
 
+/// Something before it is still open, and order is strict.
+struct InTurn;
+
+/// What is left to do for an event whose sender leaves while the app is at it: later copies and later events wait for
+/// its end, and what the app took is remembered.
+struct LastWish {
+    live: Live,
+    source: Arc<Source>,
+    whole: Option<Whole>,
+    _first: Option<FirstCopy>,
+    _turn: Option<Turn>,
+}
+
 /// Why an event is not to be passed on.
 enum Copied {
     /// A copy of it was taken before.
@@ -628,13 +688,20 @@ fn patience(source: &Source) -> Duration {
     Duration::from_millis(u64::from(source.rules.patience_ms))
 }
 
+fn is_strict(destination: &Destination) -> bool {
+    destination.rules.order == model::Order::Strict
+}
+
+/// Whether an event that the app answered is put on disk all the same: for other destinations, or against copies.
+fn keeps_live(source: &Source) -> bool {
+    source.destinations.len() > 1 || source.rules.dedupe.is_some()
+}
+
 /// Whether the whole body has to be there before the app sees any of it.
 fn needs_whole(source: &Source) -> bool {
     let rules = &source.rules;
-    rules.if_slow == IfSlow::Accept
-        || rules.if_failed == IfFailed::Accept
-        || rules.dedupe.is_some()
-        || source.destinations.len() > 1
+    rules.reply == ReplyMode::Live
+        && (rules.if_slow == IfSlow::Accept || rules.if_failed == IfFailed::Accept || keeps_live(source))
 }
 
 /// The head as the agent gets it. Takes what it needs out of the order, whose record has a copy.
@@ -731,6 +798,7 @@ struct Under {
 struct Waiting<'a> {
     tasks: &'a Tasks,
     held: Option<Under>,
+    last_wish: &'a mut Option<LastWish>,
     may_finish: bool,
 }
 
@@ -779,15 +847,16 @@ impl Drop for Waiting<'_> {
     fn drop(&mut self) {
         let Some(under) = self.held.take() else { return };
         if self.may_finish {
+            let last_wish = self.last_wish.take();
             self.tasks.spawn(async move {
-                let _ = tokio::time::timeout(FINISH_DEADLINE, finish(under)).await;
+                let _ = tokio::time::timeout(FINISH_DEADLINE, finish(under, last_wish)).await;
             });
         }
     }
 }
 
 /// Hears the app out for the record, after its sender left.
-async fn finish(under: Under) {
+async fn finish(under: Under, last_wish: Option<LastWish>) {
     let Under { held: Held { mut frames, claim }, mut recording } = under;
     let head = loop {
         match frames.next_frame().await.ok().flatten().map(|frame| Response::read(&frame)) {
@@ -797,6 +866,12 @@ async fn finish(under: Under) {
         }
     };
     recording.answered(&head);
+    if let Some(LastWish { live, source, whole: Some(whole), .. }) = &last_wish
+        && keeps_live(source)
+        && let Err(refusal) = live.intake.take_in_live(source, &mut recording, whole.clone()).await
+    {
+        tracing::warn!(code = refusal.code(), "an event the app took could not be kept; its copies will pass");
+    }
     let mut recv = frames.into_body(head.body);
     while let Ok(Some(part)) = recv.next().await {
         match part {

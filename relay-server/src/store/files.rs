@@ -39,6 +39,7 @@ pub struct PartialBody {
 
 /// The whole file of a body no row speaks of yet. Removed when dropped, unless one does by then, or may.
 #[derive(Debug)]
+#[must_use = "dropped, it removes the file"]
 pub struct OwnFile {
     path: PathBuf,
     is_kept: AtomicBool,

@@ -211,7 +211,7 @@ async fn in_file(house: &House, bytes: &[u8]) -> EventId {
     let mut record = event(house.state.store.next_event_id(), house.mine, b"");
     let mut body = house.state.store.body_files().begin(record.id).unwrap();
     body.write(bytes).unwrap();
-    body.finish().unwrap();
+    body.finish().unwrap().keep(true);
     let total_bytes = bytes.len() as u64;
     record.body = Captured { bytes: bytes::Bytes::new(), total_bytes, complete: true, is_in_file: true };
     house.accept_record(record).await

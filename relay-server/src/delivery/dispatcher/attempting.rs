@@ -404,7 +404,13 @@ pub(in crate::delivery) fn judge(
     start_ms: u64,
     now_ms: u64,
 ) -> Next {
-    let elapsed = Duration::from_millis(now_ms.saturating_sub(start_ms));
+    let is_unreached = was_reached(record.outcome) == Some(false);
+    let elapsed = if is_unreached && destination.rules.url.is_none() {
+        // On somebody's machine an app that does not run is like an agent that is away: waiting for it uses nothing up.
+        Duration::ZERO
+    } else {
+        Duration::from_millis(now_ms.saturating_sub(start_ms))
+    };
     let chance = f64::from(u32::from_le_bytes(entropy::random())) / f64::from(u32::MAX);
     let wait = retry_after(&record.answer.headers, now_ms);
     match verdict(record.outcome, wait, &destination.rules.retry, attempt, elapsed, chance) {
