@@ -90,6 +90,10 @@ async fn an_agent_that_goes_away_leaves_its_share_to_the_others() {
 }
 
 async fn refused(world: &World, token: String, name: &str) -> AgentEvent {
+    refused_at(world, token, name, "default").await
+}
+
+async fn refused_at(world: &World, token: String, name: &str, destination: &str) -> AgentEvent {
     let at = world.addresses();
     let server = relay_agent::Server {
         host: at.tunnel.ip().to_string(),
@@ -98,7 +102,9 @@ async fn refused(world: &World, token: String, name: &str) -> AgentEvent {
         token: relay_agent::Token::new(token),
     };
     let settings = relay_agent::Settings::new(server, protocol::id::AgentId(99));
-    let mut agent = AgentInWorld::start(settings.with_route(route(name, at.public)));
+    let mut asked = route(name, at.public);
+    asked.destination = destination.parse().expect("a name");
+    let mut agent = AgentInWorld::start(settings.with_route(asked));
     let is_no = |e: &AgentEvent| {
         matches!(e, AgentEvent::Link(LinkState::Ended(_)) | AgentEvent::Served { result: Err(_), .. })
     };
@@ -114,8 +120,11 @@ async fn a_token_serves_what_it_may_and_nothing_else() {
     let no = refused(&world, world.token(only_mine.clone()).await, "yours").await;
     assert!(matches!(no, AgentEvent::Served { result: Err(e), .. } if e.code == "scope_refused"));
     let no_create = Scope::Agent { sources: Vec::new(), create: false };
-    let no = refused(&world, world.token(no_create).await, "missing").await;
+    let no = refused(&world, world.token(no_create.clone()).await, "missing").await;
     assert!(matches!(no, AgentEvent::Served { result: Err(e), .. } if e.code == "source_not_found"));
+    let no = refused_at(&world, world.token(no_create).await, "mine", "another").await;
+    assert!(matches!(no, AgentEvent::Served { result: Err(e), .. } if e.code == "destination_not_found"));
+    assert_eq!(world.server().store().source("mine").expect("the source").destinations.len(), 1);
     let no = refused(&world, world.token(Scope::Read).await, "mine").await;
     assert!(matches!(no, AgentEvent::Link(LinkState::Ended(EndReason::Refused(_)))));
     let no = refused(&world, "rt_wrong".into(), "mine").await;

@@ -27,8 +27,17 @@ fn soon() -> Schedule {
     Schedule { first_s: 1, factor: 1, delay_s_max: 1, for_s: 60 }
 }
 
+/// Expressions run in the server's own program, which a test is not.
+fn with_jq(config: &mut relay_server::config::Config) {
+    config.jq.program = Some(crate::programs::program("relay-server").get_program().into());
+}
+
+fn status_bytes(code: u16) -> Vec<u8> {
+    format!("HTTP/1.1 {code} X\r\nContent-Length: 3\r\n\r\nwhy").into_bytes()
+}
+
 fn status(code: u16) -> Behaviour {
-    Behaviour::Say(format!("HTTP/1.1 {code} X\r\nContent-Length: 3\r\n\r\nwhy").into_bytes())
+    Behaviour::Say(status_bytes(code))
 }
 
 fn event_of(answer: &Answer) -> EventId {
@@ -362,10 +371,7 @@ async fn a_url_gets_what_an_agent_would_and_a_private_address_nothing() {
 
 #[tokio::test]
 async fn filters_and_transforms_decide_what_a_destination_gets() {
-    let mut world = World::with(|config| {
-        config.jq.program = Some(crate::programs::program("relay-server").get_program().into());
-    })
-    .await;
+    let mut world = World::with(with_jq).await;
     world.source("hook", accepted()).await;
     world
         .destination("hook", "default", |rules| {
@@ -610,5 +616,143 @@ async fn an_attempt_cut_off_by_the_servers_end_is_recorded_as_one_that_may_have_
     let attempts = settled(&world, event_of(&answer), 1, DeliveryState::Delivered).await;
     let cut_off = (OutcomeKind::SentNoAnswer, None, Some("relay_stopped"));
     assert_eq!(outcomes(&attempts), [cut_off, (OutcomeKind::Answered, Some(200), None)]);
+    world.end().await;
+}
+
+#[tokio::test]
+async fn a_target_with_a_fragment_does_not_hold_up_a_url() {
+    let world =
+        World::with(|config| config.urls.allowed = vec!["127.0.0.1/32".parse().expect("a network")]).await;
+    let app = App::start(Behaviour::Say(ok("taken"))).await;
+    world.source("hook", accepted()).await;
+    let url = format!("http://127.0.0.1:{}/in", app.addr().port());
+    world.destination("hook", "default", |rules| rules.url = Some(url.parse().expect("a URL"))).await;
+    let odd = world.exchange(&post("/h/hook#x", "", b"odd")).await;
+    let plain = world.post("hook", b"plain").await;
+    for answer in [&odd, &plain] {
+        assert_eq!(answer.status, 202);
+        settled(&world, event_of(answer), 1, DeliveryState::Delivered).await;
+    }
+    let targets: Vec<_> = app.recorded().iter().map(|request| request.target()).collect();
+    assert_eq!(targets, ["/in", "/in"], "a fragment goes to no server");
+    world.end().await;
+}
+
+#[tokio::test]
+async fn cancelling_what_blocks_a_strict_destination_lets_the_next_go() {
+    let mut world = World::start().await;
+    world.source("hook", accepted()).await;
+    let late = Schedule { first_s: 3_600, factor: 1, delay_s_max: 3_600, for_s: 100_000 };
+    world.destination("hook", "default", |rules| (rules.order, rules.retry) = (Order::Strict, late)).await;
+    let app = App::start(status(503)).await;
+    let _agent = world.agent("hook", app.addr()).await;
+    let first = event_of(&world.post("hook", b"1").await);
+    app.wait_for(1).await;
+    app.behave(Behaviour::Say(ok("")));
+    let second = event_of(&world.post("hook", b"2").await);
+    let store = world.server().store();
+    tokio::time::timeout(Duration::from_secs(20), async {
+        while store.deliveries_of(first).await.expect("deliveries")[0].1.is_empty() {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    })
+    .await
+    .expect("the first has failed");
+    let delivery = relay_server::model::DeliveryId { event: first, no: 1 };
+    assert!(store.cancel(delivery, "by_hand").await.expect("cancelled"));
+    settled(&world, second, 1, DeliveryState::Delivered).await;
+    world.end().await;
+}
+
+#[tokio::test]
+async fn live_exchanges_of_a_strict_destination_come_one_after_the_other() {
+    let mut world = World::start().await;
+    world.source("hook", rules(|rules| rules.if_failed = IfFailed::Accept)).await;
+    world.destination("hook", "default", |rules| (rules.order, rules.retry) = (Order::Strict, soon())).await;
+    let app = App::start(Behaviour::Slow(Duration::from_millis(300), status_bytes(503))).await;
+    let _agent = world.agent("hook", app.addr()).await;
+    let public = world.public();
+    let send = |body: &'static [u8]| {
+        tokio::spawn(async move { relay_tests::client::exchange(public, &post("/h/hook", "", body)).await })
+    };
+    let first = send(b"1");
+    app.wait_for(1).await;
+    let second = send(b"2");
+    assert_eq!(first.await.expect("answered").status, 202, "it failed, and is kept");
+    app.behave(Behaviour::Say(ok("")));
+    let second = second.await.expect("answered");
+    assert_eq!(second.status, 202, "behind the first");
+    settled(&world, event_of(&second), 1, DeliveryState::Delivered).await;
+    let bodies: Vec<_> = app.recorded().into_iter().map(|request| request.body).collect();
+    let (last, before) = bodies.split_last().expect("some came");
+    assert_eq!(last, b"2");
+    assert!(before.len() >= 2 && before.iter().all(|body| body == b"1"), "{bodies:?}");
+    world.end().await;
+}
+
+#[tokio::test]
+async fn what_the_app_took_after_its_sender_left_is_not_delivered_again() {
+    let mut world = World::start().await;
+    world.source("hook", by_header(|_| ())).await;
+    let app = App::start(Behaviour::Slow(Duration::from_millis(600), ok("made"))).await;
+    let _agent = world.agent("hook", app.addr()).await;
+    let mut impatient = Sender::to(world.public()).await;
+    impatient.say(&post("/h/hook", "X-Id: 1\r\n", b"x")).await;
+    app.wait_for(1).await;
+    impatient.hang_up().await;
+    let again = copy(&world, "hook", "1").await;
+    assert_eq!((again.status, again.values("relay-duplicate-of").len()), (200, 1), "{}", again.head);
+    assert_eq!(again.text(), "made");
+    assert_eq!(app.recorded().len(), 1, "once");
+    world.end().await;
+}
+
+#[tokio::test]
+async fn a_copy_with_another_body_learns_only_the_status_of_the_first() {
+    let mut world = World::start().await;
+    world.source("hook", by_header(|_| ())).await;
+    let app = App::start(Behaviour::Say(ok("a secret of the first"))).await;
+    let _agent = world.agent("hook", app.addr()).await;
+    assert_eq!(copy(&world, "hook", "1").await.text(), "a secret of the first");
+    let guessed = world.exchange(&post("/h/hook", "X-Id: 1\r\n", b"guessed")).await;
+    assert_eq!((guessed.status, guessed.text().as_str()), (200, ""), "{}", guessed.head);
+    assert_eq!(copy(&world, "hook", "1").await.text(), "a secret of the first");
+    assert_eq!(app.recorded().len(), 1);
+    world.end().await;
+}
+
+#[tokio::test]
+async fn a_copy_is_known_whatever_another_destination_made_of_the_first() {
+    let mut world = World::with(with_jq).await;
+    world.source("hook", by_header(|_| ())).await;
+    world.destination("hook", "never", |rules| rules.filter = Some("false".to_owned())).await;
+    let (app, never) = (App::start(Behaviour::Say(ok(""))).await, App::start(Behaviour::Say(ok(""))).await);
+    let _agent = world.agent("hook", app.addr()).await;
+    let _never = world.agent_at("hook", "never", never.addr()).await;
+    let first = copy(&world, "hook", "1").await;
+    settled(&world, event_of(&first), 1, DeliveryState::Cancelled).await;
+    let second = copy(&world, "hook", "1").await;
+    assert_eq!(second.values("relay-duplicate-of").len(), 1, "{}", second.head);
+    assert_eq!(app.recorded().len(), 1);
+    world.end().await;
+}
+
+#[tokio::test]
+async fn a_lease_left_on_a_destination_that_was_deleted_ends_with_it() {
+    let mut world = World::start().await;
+    world.source("hook", accepted()).await;
+    world.destination("hook", "second", |_| ()).await;
+    let app = App::start(Behaviour::Silence).await;
+    let _agent = world.agent_at("hook", "second", app.addr()).await;
+    let event = event_of(&world.post("hook", b"x").await);
+    app.wait_for(1).await;
+    {
+        let store = world.server().store();
+        let source = store.source("hook").expect("the source");
+        let second = source.destinations.iter().find(|one| one.name.as_str() == "second").expect("made");
+        store.delete_destination(source.id, second.id).await.expect("deleted");
+    }
+    world = world.crash().await;
+    settled(&world, event, 2, DeliveryState::Cancelled).await;
     world.end().await;
 }

@@ -33,8 +33,8 @@ use super::under_way::{FirstCopy, UnderWay};
 use super::verdict::{AttemptOutcome, is_worth_a_retry};
 use crate::clock::Clock;
 use crate::model::{
-    self, AttemptRecord, DeliveryId, Destination, EventRecord, IfAway, IfFailed, IfSenderLeaves, IfSlow, Outcome,
-    RecordedAnswer, ReplyMode, RequestShape, Source, Times,
+    self, AttemptRecord, DeliveryId, Destination, EventRecord, IfAway, IfFailed, IfSenderLeaves, IfSlow,
+    Outcome, RecordedAnswer, ReplyMode, RequestShape, Source, Times,
 };
 use crate::refusal::Refusal;
 use crate::store::{EventDetail, Next, OutcomeKind, Settlement, Start};
@@ -507,7 +507,8 @@ impl Live {
         upload: &Upload<B>,
         deadline: tokio::time::Instant,
     ) -> Result<Option<FirstCopy>, Copied> {
-        let Some(rule) = source.rules.dedupe.as_ref().filter(|_| source.rules.reply == ReplyMode::Live) else {
+        let Some(rule) = source.rules.dedupe.as_ref().filter(|_| source.rules.reply == ReplyMode::Live)
+        else {
             return Ok(None);
         };
         let Some(whole) = upload.whole_so_far() else { return Ok(None) };
@@ -870,7 +871,10 @@ async fn finish(under: Under, last_wish: Option<LastWish>) {
         && keeps_live(source)
         && let Err(refusal) = live.intake.take_in_live(source, &mut recording, whole.clone()).await
     {
-        tracing::warn!(code = refusal.code(), "an event the app took could not be kept; its copies will pass");
+        tracing::warn!(
+            code = refusal.code(),
+            "an event the app took could not be kept; its copies will pass"
+        );
     }
     let mut recv = frames.into_body(head.body);
     while let Ok(Some(part)) = recv.next().await {

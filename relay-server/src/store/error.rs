@@ -243,3 +243,25 @@ impl From<&Arc<rusqlite::Error>> for StoreError {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::Error;
+
+    use super::*;
+
+    #[cfg(unix)]
+    #[test]
+    fn a_shortage_of_files_is_no_broken_disk() {
+        for (errno, trouble) in [
+            (28, FileTrouble::Full),
+            (23, FileTrouble::Short),
+            (24, FileTrouble::Short),
+            (12, FileTrouble::Short),
+            (5, FileTrouble::Broken),
+            (30, FileTrouble::Broken),
+        ] {
+            assert_eq!(FileTrouble::of(&Error::from_raw_os_error(errno)), trouble, "errno {errno}");
+        }
+    }
+}

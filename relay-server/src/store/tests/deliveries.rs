@@ -208,3 +208,68 @@ async fn a_shared_body_outlives_the_event_it_came_with() {
     }
     assert_eq!(files.share(ids[0], ids[1]).unwrap_err().kind(), std::io::ErrorKind::NotFound);
 }
+
+#[tokio::test]
+async fn no_more_is_leased_than_there_is_memory_for() {
+    let home = home().await;
+    let source = home.source(DEFAULT, "hook").await;
+    let to = home.destination("hook", "default").id;
+    let mut count = 0;
+    for _ in 0..5 {
+        home.accept(source, b"a body", &[to]).await;
+    }
+    let want = |bytes_max| Want { destination: to, limit: 4, lease_ms: 60_000, bytes_max, is_strict: false };
+    let advance =
+        async |want, bytes_max| home.store.advance(Arc::default(), vec![want], bytes_max).await.unwrap();
+    let one = advance(Want { limit: 1, ..want(u64::MAX) }, u64::MAX).await.leased[0].memory_bytes;
+    assert!(one > 0, "the events have bodies");
+    for (of_lane, of_all) in [(2 * one, u64::MAX), (u64::MAX, one + 1)] {
+        let advanced = advance(want(of_lane), of_all).await;
+        count += advanced.leased.len();
+        assert!(advanced.lanes[0].has_more, "what found no room is asked for again");
+    }
+    assert_eq!(count, 3, "two of the lane's share, and one of everybody's");
+    assert!(advance(want(u64::MAX), one - 1).await.leased.is_empty());
+}
+
+#[tokio::test]
+async fn a_destination_that_was_made_again_loses_nothing_to_its_deletion() {
+    let home = home().await;
+    let source = home.source(DEFAULT, "hook").await;
+    let make = async || home.store.ensure_destination(source, named("second"), Sharing::Pool).await.unwrap();
+    let second = make().await.destinations[1].id;
+    let old = home.take_in("hook").await;
+    home.store.delete_destination(source, second).await.unwrap();
+    assert_eq!(make().await.destinations[1].id, second, "a name means the same one for ever");
+    let new = home.take_in("hook").await;
+    assert_eq!(home.store.cancel_deleted(second).await.unwrap(), 0);
+    for event in [old, new] {
+        let found = home.store.deliveries_of(event).await.unwrap();
+        assert!(found.iter().all(|(delivery, _)| delivery.state == DeliveryState::Waiting), "{found:?}");
+    }
+    home.store.delete_destination(source, second).await.unwrap();
+    assert_eq!(home.store.cancel_deleted(second).await.unwrap(), 2);
+}
+
+#[tokio::test]
+async fn all_but_the_newest_are_cancelled_wherever_they_stand() {
+    let home = home().await;
+    home.source(DEFAULT, "hook").await;
+    let to = home.destination("hook", "default").id;
+    let mut events = Vec::new();
+    for _ in 0..4 {
+        events.push(home.take_in("hook").await);
+    }
+    // The newest but one waits for its time, the others are ready.
+    for leased in home.lease(to, 3).await {
+        let next = if leased.delivery.event == events[2] { Next::RetryAt(NOW + 60_000) } else { Next::Ready };
+        home.settle_one(leased, next).await;
+    }
+    let newest = home.store.newest_waiting(to).await.unwrap();
+    assert_eq!(home.store.cancel_waiting(to, newest, "skipped").await.unwrap(), 3);
+    assert_eq!(home.store.waiting(to, 10).await.unwrap(), 1);
+    let kept = &home.store.deliveries_of(events[3]).await.unwrap()[0].0;
+    assert_eq!(kept.state, DeliveryState::Waiting);
+    assert_eq!(home.store.cancel_waiting(to, None, "skipped").await.unwrap(), 1);
+    assert_eq!(home.store.newest_waiting(to).await.unwrap(), None);
+}
