@@ -66,7 +66,7 @@ struct control {
     uint64_t flags;
 };
 
-enum flag { POWER = 1, HALF = 2, LYING = 4, READ_ONLY = 8 };
+enum flag { POWER = 1, HALF = 2, LYING = 4, READ_ONLY = 8, UNSYNCED_DATABASE = 16 };
 
 enum kind { WRITE = 1, TRUNCATE = 2, ALLOCATE = 4, SYNC = 8, RENAME = 16, UNLINK = 32, CREATE = 64 };
 
@@ -657,6 +657,12 @@ static void note_size(struct file *file, const struct stat *live, uint64_t size)
     }
 }
 
+// Whether a sync of this file is one that does nothing.
+static bool is_in_vain(const char *name)
+{
+    return is(LYING) || (is(UNSYNCED_DATABASE) && strncmp(name, "relay.db", strlen("relay.db")) == 0);
+}
+
 static int do_sync(int fd)
 {
     struct stat live;
@@ -680,7 +686,7 @@ static int do_sync(int fd)
     if (file->dirty != NULL && error != 0)
         // As Linux does: what could not be written counts as clean, and the next sync succeeds without it.
         unmark_all(file->dirty);
-    else if (file->dirty != NULL && !is(LYING))
+    else if (file->dirty != NULL && !is_in_vain(file->name))
         keep_data(file, fd, &live);
     unlock();
     return error == 0 ? 0 : refuse(error);

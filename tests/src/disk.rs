@@ -46,6 +46,7 @@ const FLAG_POWER: u64 = 1;
 const FLAG_HALF: u64 = 2;
 const FLAG_LYING: u64 = 4;
 const FLAG_READ_ONLY: u64 = 8;
+const FLAG_UNSYNCED_DATABASE: u64 = 16;
 
 /// What a failing operation fails with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -210,6 +211,14 @@ impl Disk {
     #[must_use]
     pub fn lying(self) -> Self {
         self.raise(FLAG_LYING);
+        self
+    }
+
+    /// Syncs of the database and its log keep nothing, those of everything else do: what `PRAGMA synchronous = OFF` makes
+    /// of a server when the power goes.
+    #[must_use]
+    pub fn without_syncs_of_the_database(self) -> Self {
+        self.raise(FLAG_UNSYNCED_DATABASE);
         self
     }
 

@@ -40,14 +40,14 @@ async fn nothing_acknowledged_is_lost_reordered_or_doubled_whoever_is_killed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn nothing_acknowledged_is_lost_when_the_power_goes_and_on_a_disk_that_lies_it_is() {
+async fn nothing_acknowledged_is_lost_when_the_power_goes_and_without_syncs_it_is() {
     let ledger = storm(14, Power::Goes).run(|_| ()).await;
     assert!(ledger.is_kept(), "{ledger}");
     assert!(ledger.backlogs.len() >= 2 && ledger.backlogs.iter().all(|waiting| *waiting > 0), "{ledger}");
 
-    let control = Storm { calm: Duration::from_secs(5), ..storm(14, Power::GoesFromALyingDisk) };
+    let control = Storm { calm: Duration::from_secs(5), ..storm(14, Power::GoesUnsynced) };
     let ledger = control.run(|_| ()).await;
-    assert!(!ledger.lost.is_empty(), "a disk that keeps nothing loses something:\n{ledger}");
+    assert!(!ledger.lost.is_empty(), "a database that is never synced loses something:\n{ledger}");
 }
 
 /// A disk with room to be taken away and given back.

@@ -35,9 +35,10 @@ struct Args {
     /// Take the power with every kill of the server: what was not synced is gone.
     #[arg(long)]
     power: bool,
-    /// The control: the same on a disk whose syncs do nothing. Has to lose something; exits with 1 if it does not.
+    /// The control: the same with a database that is never synced, as with `synchronous = OFF`. Has to lose something;
+    /// exits with 1 if it does not.
     #[arg(long, conflicts_with = "power")]
-    lying: bool,
+    unsynced: bool,
     /// Leave data and logs where they are, and say where.
     #[arg(long)]
     keep: bool,
@@ -89,8 +90,8 @@ async fn storm(args: Args) -> ExitCode {
         getrandom::fill(&mut seed).expect("chance");
         u32::from_ne_bytes(seed).into()
     });
-    let power = match (args.power, args.lying) {
-        (_, true) => Power::GoesFromALyingDisk,
+    let power = match (args.power, args.unsynced) {
+        (_, true) => Power::GoesUnsynced,
         (true, _) => Power::Goes,
         _ => Power::Stays,
     };
@@ -107,7 +108,7 @@ async fn storm(args: Args) -> ExitCode {
     };
     let ledger = storm.run(|line| say(&line)).await;
     say(&format!("\nseed          {seed}\n{ledger}"));
-    let is_well = if power == Power::GoesFromALyingDisk { !ledger.lost.is_empty() } else { ledger.is_kept() };
+    let is_well = if power == Power::GoesUnsynced { !ledger.lost.is_empty() } else { ledger.is_kept() };
     say(if is_well { "as it should be" } else { "NOT as it should be" });
     if is_well { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }

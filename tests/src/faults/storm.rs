@@ -30,8 +30,9 @@ pub enum Power {
     Stays,
     /// Everything the disk was not made to keep.
     Goes,
-    /// The same, on a disk whose syncs do nothing: the control, which has to lose something.
-    GoesFromALyingDisk,
+    /// The same with a database that is never synced, as with `synchronous = OFF`: the control, which has to lose
+    /// something.
+    GoesUnsynced,
 }
 
 /// What happens, and for how long.
@@ -176,7 +177,7 @@ impl Storm {
         let disk = match self.power {
             Power::Stays => None,
             Power::Goes => Some(Disk::power(&house.data())),
-            Power::GoesFromALyingDisk => Some(Disk::power(&house.data()).lying()),
+            Power::GoesUnsynced => Some(Disk::power(&house.data()).without_syncs_of_the_database()),
         };
         let app = FaultyApp::start(self.seed, false).await;
         let link = LossyProxy::start(house.tunnel(), Conditions::default()).expect("a proxy");
