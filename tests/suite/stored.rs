@@ -391,6 +391,29 @@ async fn filters_and_transforms_decide_what_a_destination_gets() {
     world.end().await;
 }
 
+/// A sender whose events an expression is slow on cannot have others' events given up: they wait until it runs again.
+#[tokio::test]
+async fn an_event_waits_while_its_filter_rests_and_never_dies_of_it() {
+    let mut world = World::with(|config| {
+        config.jq.program = Some(crate::programs::program("relay-server").get_program().into());
+    })
+    .await;
+    world.source("hook", accepted()).await;
+    let filter = "if .body.slow then last(range(infinite)) else .body end";
+    world.destination("hook", "default", |rules| rules.filter = Some(filter.to_owned())).await;
+    let app = App::start(Behaviour::Say(ok(""))).await;
+    let _agent = world.agent("hook", app.addr()).await;
+    for _ in 0..3 {
+        let hostile = world.post("hook", br#"{"slow":true}"#).await;
+        settled(&world, event_of(&hostile), 1, DeliveryState::Dead).await;
+    }
+    let genuine = world.post("hook", b"{}").await;
+    let attempts = settled(&world, event_of(&genuine), 1, DeliveryState::Delivered).await;
+    assert_eq!(outcomes(&attempts), [(OutcomeKind::Answered, Some(200), None)], "no attempt was lost on it");
+    app.only().await;
+    world.end().await;
+}
+
 #[tokio::test]
 async fn an_app_too_slow_for_its_sender_is_heard_out() {
     let mut world = World::start().await;

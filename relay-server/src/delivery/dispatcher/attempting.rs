@@ -224,7 +224,7 @@ impl Attempting {
         let id = id.text();
         let body = bytes_for_jq(&request.body);
         let event = jq_event(&id, source, request, &body);
-        match self.parts().jq.run(filter, document(&event).into()).await {
+        match self.parts().jq.run(source.project, filter, document(&event).into()).await {
             Ok(output) if is_match(output.as_deref()) => Ok(()),
             Ok(_) => Err(End::cancelled("filtered")),
             Err(error) => Err(self.jq_failed("filter_failed", error)),
@@ -248,7 +248,7 @@ impl Attempting {
         let body = bytes_for_jq(&request.body);
         let transformed = {
             let event = jq_event(&id, source, request, &body);
-            let output = self.parts().jq.run(transform, document(&event).into()).await;
+            let output = self.parts().jq.run(source.project, transform, document(&event).into()).await;
             let output = output.map_err(|error| self.jq_failed("transform_failed", error))?;
             apply(output.as_deref(), &event).map_err(|error| failed(error.to_string()))?
         };
@@ -280,15 +280,14 @@ impl Attempting {
         Ok(())
     }
 
-    /// An expression that does not run is the destination's own trouble; a relay that cannot run it tries again.
+    /// An expression that does not run is the destination's own trouble; where it was not this event that failed, the
+    /// delivery waits for another time.
     fn jq_failed(&self, reason: &'static str, error: JqError) -> End {
-        match error {
-            JqError::Busy | JqError::Unavailable(_) => {
-                tracing::warn!(%error, delivery.id = %self.leased.delivery, "an expression could not be run; trying again");
-                End::put_back(Some(false))
-            }
-            error => self.dead(reason, error.to_string()),
+        if error.is_passing() {
+            tracing::warn!(%error, delivery.id = %self.leased.delivery, "an expression could not be run; trying again");
+            return End::put_back(Some(false));
         }
+        self.dead(reason, error.to_string())
     }
 
     async fn by_agent(&self, request: Request, destination: &Destination) -> End {
