@@ -34,7 +34,8 @@ use bytes::Bytes;
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::{Instant, timeout, timeout_at};
 
-pub use document::{JqEvent, document, is_match};
+pub use document::{JqEvent, document, is_match, looks_like_json};
+pub use json::Unshown;
 pub use transform::{TransformError, Transformed, apply};
 pub use worker::{WorkerLimits, work};
 

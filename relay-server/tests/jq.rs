@@ -97,7 +97,7 @@ async fn an_event_is_filtered_and_transformed() {
         headers: &headers,
         body: &body,
     };
-    let input = Bytes::from(document(&event));
+    let input = Bytes::from(document(&event).expect("shown"));
     for (filter, expected) in [
         (".headers[\"x-kind\"] == \"push\" and .query.to == \"a\"", true),
         (".body.id == 12345678901234567890", true),

@@ -414,6 +414,33 @@ async fn an_event_waits_while_its_filter_rests_and_never_dies_of_it() {
     world.end().await;
 }
 
+/// What a filter cannot see it cannot pass: the app's parser may be more lenient than ours.
+#[tokio::test]
+async fn no_sender_hides_json_from_a_filter() {
+    let mut world = World::with(|config| {
+        config.jq.program = Some(crate::programs::program("relay-server").get_program().into());
+    })
+    .await;
+    world.source("hook", accepted()).await;
+    let filter = r#".body.type != "refund""#;
+    world.destination("hook", "default", |rules| rules.filter = Some(filter.to_owned())).await;
+    let app = App::start(Behaviour::Say(ok(""))).await;
+    let _agent = world.agent("hook", app.addr()).await;
+    let padding = "x".repeat(1024 * 1024);
+    let large = format!(r#"{{"type":"refund","padding":"{padding}"}}"#);
+    for hidden in [r#"{"type":"refund","x":"\ud800"}"#, &large] {
+        let answer = world.post("hook", hidden.as_bytes()).await;
+        let attempts = settled(&world, event_of(&answer), 1, DeliveryState::Dead).await;
+        assert_eq!(outcomes(&attempts), [(OutcomeKind::NotSent, None, Some("filter_failed"))]);
+        let text = attempts[0].text.as_deref().unwrap_or_default();
+        assert!(text.contains("cannot be shown to the expression"), "{text}");
+    }
+    let text = world.post("hook", padding.as_bytes()).await;
+    settled(&world, event_of(&text), 1, DeliveryState::Delivered).await;
+    assert_eq!(app.only().await.body.len(), padding.len(), "what is no JSON is null to a filter, as ever");
+    world.end().await;
+}
+
 #[tokio::test]
 async fn an_app_too_slow_for_its_sender_is_heard_out() {
     let mut world = World::start().await;
