@@ -23,15 +23,16 @@ mod process;
 mod program;
 mod strikes;
 mod transform;
+mod turns;
 mod worker;
 
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::sync::{AcquireError, OwnedSemaphorePermit, Semaphore, SemaphorePermit};
 use tokio::time::{Instant, timeout, timeout_at};
 
 pub use document::{JqEvent, document, is_match, looks_like_json};
@@ -42,6 +43,7 @@ pub use worker::{WorkerLimits, work};
 use frame::{Answer, Question};
 use process::{Death, Worker};
 use strikes::{Cost, Scoreboard, Standing};
+use turns::{Turns, Visit};
 
 use crate::model::ProjectId;
 
@@ -69,9 +71,6 @@ const RUNS_MAX: u32 = 10_000;
 
 /// How long a run waits for a worker before it is told that all are busy.
 const WAIT_MAX: Duration = Duration::from_secs(2);
-
-/// Runs that may wait at once. Each holds an input.
-const WAITING_MAX: usize = 256;
 
 /// Where expressions run. Cheap to clone; the workers end with the last clone.
 #[derive(Clone)]
@@ -160,7 +159,7 @@ struct Inner {
     places: Semaphore,
     // One place for all expressions that struck lately: however many they are, they hold up one worker.
     suspects: Semaphore,
-    waiting: AtomicUsize,
+    turns: Mutex<Turns>,
     started: AtomicU64,
     idle: Mutex<Vec<Worker>>,
     board: Mutex<Scoreboard>,
@@ -170,6 +169,8 @@ struct Inner {
 struct Place<'a> {
     _worker: SemaphorePermit<'a>,
     _suspect: Option<SemaphorePermit<'a>>,
+    _turn: OwnedSemaphorePermit,
+    _visit: Visit<'a>,
 }
 
 impl Jq {
@@ -179,7 +180,7 @@ impl Jq {
         let inner = Inner {
             places: Semaphore::new(settings.workers_max.clamp(1, Semaphore::MAX_PERMITS)),
             suspects: Semaphore::new(1),
-            waiting: AtomicUsize::new(0),
+            turns: Mutex::default(),
             started: AtomicU64::new(0),
             idle: Mutex::default(),
             board: Mutex::default(),
@@ -266,19 +267,18 @@ impl Inner {
     /// Waits for a place. What its expression may do is asked again after the wait, in which it may have struck.
     async fn place(&self, owner: ProjectId, expression: &str) -> Result<Place<'_>, JqError> {
         let deadline = Instant::now() + WAIT_MAX;
-        let _waiting = Waiting::begin(&self.waiting).ok_or(JqError::Busy)?;
-        let wait = async |semaphore| match timeout_at(deadline, Semaphore::acquire(semaphore)).await {
-            Ok(Ok(permit)) => Ok(permit),
-            Ok(Err(_)) | Err(_) => Err(JqError::Busy),
-        };
-        let mut suspect = None;
+        let mut visit = Visit::begin(&self.turns, owner).ok_or(JqError::Busy)?;
         loop {
-            if self.standing(owner, expression)? == Standing::Suspect && suspect.is_none() {
-                suspect = Some(wait(&self.suspects).await?);
-            }
-            let worker = wait(&self.places).await?;
-            if self.standing(owner, expression)? != Standing::Suspect || suspect.is_some() {
-                return Ok(Place { _worker: worker, _suspect: suspect });
+            let standing = self.standing(owner, expression)?;
+            let turn = until(deadline, visit.line(standing).acquire_owned()).await?;
+            let suspect = match standing {
+                Standing::Suspect => Some(until(deadline, self.suspects.acquire()).await?),
+                _ => None,
+            };
+            let worker = until(deadline, self.places.acquire()).await?;
+            if suspect.is_some() || self.standing(owner, expression)? == Standing::Good {
+                visit.served();
+                return Ok(Place { _worker: worker, _suspect: suspect, _turn: turn, _visit: visit });
             }
         }
     }
@@ -329,20 +329,12 @@ impl Inner {
     }
 }
 
-/// Counted among those who wait, until dropped.
-struct Waiting<'a>(&'a AtomicUsize);
-
-impl<'a> Waiting<'a> {
-    fn begin(count: &'a AtomicUsize) -> Option<Self> {
-        let waiting = Self(count);
-        (count.fetch_add(1, Ordering::Relaxed) < WAITING_MAX).then_some(waiting)
-    }
-}
-
-impl Drop for Waiting<'_> {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
-    }
+/// What is waited for, or that all are busy when the time is over.
+async fn until<T>(
+    deadline: Instant,
+    permit: impl Future<Output = Result<T, AcquireError>>,
+) -> Result<T, JqError> {
+    timeout_at(deadline, permit).await.ok().and_then(Result::ok).ok_or(JqError::Busy)
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
