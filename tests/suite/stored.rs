@@ -42,8 +42,8 @@ async fn settled(world: &World, event: EventId, no: u32, state: DeliveryState) -
             let found = world.server().store().deliveries_of(event).await.expect("deliveries");
             let found =
                 found.into_iter().find(|(delivery, _)| delivery.id.no == no && delivery.state == state);
-            if let Some((_, attempts)) = found {
-                return attempts;
+            if let Some((delivery, _)) = found {
+                return world.server().store().attempts(delivery.id).await.expect("attempts");
             }
             tokio::time::sleep(Duration::from_millis(10)).await;
         }

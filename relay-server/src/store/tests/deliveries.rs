@@ -208,3 +208,38 @@ async fn a_shared_body_outlives_the_event_it_came_with() {
     }
     assert_eq!(files.share(ids[0], ids[1]).unwrap_err().kind(), std::io::ErrorKind::NotFound);
 }
+
+/// An app may send 64 KiB of header in each of a thousand attempts.
+#[tokio::test]
+async fn of_an_answers_header_the_first_whole_fields_are_kept_and_only_with_its_delivery() {
+    let home = home().await;
+    home.source(DEFAULT, "mine").await;
+    let event = home.take_in("mine").await;
+    let leased = home.lease(home.destination("mine", "default").id, 1).await[0];
+    let mut headers = HeaderBlock::default();
+    for n in 0..10 {
+        headers.push(format!("X-{n}").as_bytes(), &[b'v'; 5_000]).unwrap();
+    }
+    let body = Captured::whole(b"whole".as_slice().into());
+    let record = AttemptRecord {
+        started_ms: NOW,
+        outcome: AttemptOutcome::Answered(500),
+        text: None,
+        agent: None,
+        answer: RecordedAnswer { status: 500, headers, body },
+        times: Times::default(),
+    };
+    let (delivery, attempt) = (leased.delivery, leased.attempt);
+    let settlement = Settlement { delivery, attempt, record: Some(Box::new(record)), next: Next::Dead("x") };
+    home.store.advance(Arc::new(vec![settlement]), Vec::new()).await.unwrap();
+    let kept = home.store.attempts(delivery).await.unwrap().remove(0).answer;
+    assert_eq!(
+        kept.headers.iter().map(|(name, _)| name.to_vec()).collect::<Vec<_>>(),
+        [b"X-0", b"X-1", b"X-2"]
+    );
+    assert!(kept.body.is_truncated(), "marked as cut");
+    assert_eq!(&kept.body.bytes[..], b"whole");
+    let of_event = home.store.deliveries_of(event).await.unwrap().remove(0).1.remove(0);
+    assert_eq!((of_event.status, of_event.no), (Some(500), 1));
+    assert!(of_event.answer.headers.is_empty() && of_event.answer.body.bytes.is_empty());
+}
