@@ -37,6 +37,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 
 pub use document::{JqEvent, document, is_match, looks_like_json};
 pub use json::Unshown;
+pub(crate) use transform::is_free;
 pub use transform::{TransformError, Transformed, apply};
 pub use worker::{WorkerLimits, work};
 
