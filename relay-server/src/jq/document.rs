@@ -82,7 +82,6 @@ fn add<'a>(named: &mut Named<'a>, name: Cow<'a, str>, value: Cow<'a, str>) {
 ///
 /// # Panics
 /// Never: strings and maps of them can be written.
-#[must_use]
 pub fn document(event: &JqEvent<'_>) -> Result<Vec<u8>, Unshown> {
     let is_said = !event.body.trim_ascii().is_empty();
     // The document is one level itself.

@@ -237,7 +237,7 @@ impl Attempting {
         match self.parts().jq.run(source.project, filter, input.into()).await {
             Ok(output) if is_match(output.as_deref()) => Ok(()),
             Ok(_) => Err(End::cancelled("filtered")),
-            Err(error) => Err(self.jq_failed("filter_failed", error)),
+            Err(error) => Err(self.jq_failed("filter_failed", &error)),
         }
     }
 
@@ -262,7 +262,7 @@ impl Attempting {
             let event = jq_event(&id, source, request, &body);
             let input = document(&event).map_err(|why| self.hidden("transform_failed", why))?;
             let output = self.parts().jq.run(source.project, transform, input.into()).await;
-            let output = output.map_err(|error| self.jq_failed("transform_failed", error))?;
+            let output = output.map_err(|error| self.jq_failed("transform_failed", &error))?;
             apply(output.as_deref(), &event).map_err(|error| failed(error.to_string()))?
         };
         let Some(made) = transformed else { return Err(End::cancelled("dropped_by_transform")) };
@@ -319,7 +319,7 @@ impl Attempting {
 
     /// An expression that does not run is the destination's own trouble; where it was not this event that failed, the
     /// delivery waits for another time.
-    fn jq_failed(&self, reason: &'static str, error: JqError) -> End {
+    fn jq_failed(&self, reason: &'static str, error: &JqError) -> End {
         if error.is_passing() {
             tracing::warn!(%error, delivery.id = %self.leased.delivery, "an expression could not be run; trying again");
             return End::put_back(Some(false));
