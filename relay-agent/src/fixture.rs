@@ -13,7 +13,7 @@ use std::path::PathBuf;
 use std::{fmt, io};
 
 use bytes::Bytes;
-use protocol::field::{HeaderBlock, is_ours, says_origin};
+use protocol::field::{HeaderBlock, is_hop_by_hop, is_ours, says_origin};
 use protocol::id::EventId;
 
 use crate::forward::event_name::event_name;
@@ -140,15 +140,16 @@ impl Fixture {
     }
 
     /// Takes away what the relay added (`X-Forwarded-For`, `-Proto`, `-Host`, `Forwarded`, `Relay-*`: it lets no
-    /// sender say these), and every field called one of `unwanted`. Learns the event's name from what is there.
+    /// sender say these), what concerns one connection only, and every field called one of `unwanted`. Learns the
+    /// event's name from what is there.
     #[must_use]
     pub fn without(mut self, unwanted: &[String]) -> Self {
         self.name = self.name.or_else(|| event_name(&self.headers));
         let is_unwanted = |name: &[u8]| unwanted.iter().any(|u| name.eq_ignore_ascii_case(u.as_bytes()));
         let mut kept = HeaderBlock::with_capacity(self.headers.as_bytes().len());
+        let is_senders = |name: &[u8]| !(is_ours(name) || says_origin(name) || is_hop_by_hop(name));
         // It came out of a block: it fits into one.
-        let _ = kept
-            .copy_from(&self.headers, |name, _| !(is_ours(name) || says_origin(name) || is_unwanted(name)));
+        let _ = kept.copy_from(&self.headers, |name, _| is_senders(name) && !is_unwanted(name));
         self.headers = kept;
         self
     }

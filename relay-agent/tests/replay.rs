@@ -149,6 +149,45 @@ fn a_fixture_reaches_the_app_byte_for_byte() {
     assert_eq!(app.next(), expected);
 }
 
+/// Files come from colleagues and strangers, too. An app trusts what the relay says of where a request is from.
+#[test]
+fn a_fixture_says_nothing_in_the_relays_name() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut forged = fixture(1, ("Content-Length", b"2"), b"{}");
+    for (name, value) in [
+        ("X-Forwarded-For", "10.0.0.1"),
+        ("x_forwarded_host", "bank.example"),
+        ("Forwarded", "for=10.0.0.1"),
+        ("Relay-Event-Id", "evt_1"),
+        ("Relay_Attempt", "7"),
+        ("Proxy-Authorization", "Basic eA=="),
+        ("Connection", "X-Empty"),
+        ("TE", "trailers"),
+        ("X-Kept", "yes"),
+    ] {
+        forged.headers.push(name.as_bytes(), value.as_bytes()).unwrap();
+    }
+    forged.write(&dir.path().join("one")).unwrap();
+    let app = App::start(b"{}", OK);
+    let done = replay(dir.path(), &["one", "--to", &app.addr.to_string()]);
+    assert_eq!(done.status.code(), Some(0), "{}", complaints(&done));
+    let sent = app.next();
+    let head = sent.split("\r\n\r\n").next().unwrap();
+    let names: Vec<_> = head.lines().skip(1).map(|line| line.split(':').next().unwrap()).collect();
+    let expected = [
+        "hOsT",
+        "X-Twice",
+        "Accept",
+        "x-twice",
+        "Content-Length",
+        "X-Empty",
+        "X-Relay-Free",
+        "X-Kept",
+        "Relay-Replay",
+    ];
+    assert_eq!(names, expected);
+}
+
 #[test]
 fn many_go_in_the_order_of_their_names_as_often_as_asked() {
     let dir = tempfile::tempdir().unwrap();

@@ -23,24 +23,30 @@ mod process;
 mod program;
 mod strikes;
 mod transform;
+mod turns;
 mod worker;
 
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::sync::{AcquireError, OwnedSemaphorePermit, Semaphore, SemaphorePermit};
 use tokio::time::{Instant, timeout, timeout_at};
 
-pub use document::{JqEvent, document, is_match};
+pub use document::{JqEvent, document, is_match, looks_like_json};
+pub use json::Unshown;
+pub(crate) use transform::is_free;
 pub use transform::{TransformError, Transformed, apply};
 pub use worker::{WorkerLimits, work};
 
 use frame::{Answer, Question};
 use process::{Death, Worker};
 use strikes::{Cost, Scoreboard, Standing};
+use turns::{Turns, Visit};
+
+use crate::model::ProjectId;
 
 /// Longest expression, in bytes. A page of text; parsing goes as deep as it nests.
 pub const EXPRESSION_BYTES_MAX: usize = 4 * 1024;
@@ -66,9 +72,6 @@ const RUNS_MAX: u32 = 10_000;
 
 /// How long a run waits for a worker before it is told that all are busy.
 const WAIT_MAX: Duration = Duration::from_secs(2);
-
-/// Runs that may wait at once. Each holds an input.
-const WAITING_MAX: usize = 256;
 
 /// Where expressions run. Cheap to clone; the workers end with the last clone.
 #[derive(Clone)]
@@ -117,18 +120,30 @@ pub enum JqError {
     /// It raised an error, or its output cannot be said in JSON. At most 500 characters; may quote the input.
     #[error("the expression failed: {0}")]
     Failed(String),
-    /// It ran too long, or did so several times just before. The same input will most likely fare the same.
+    /// It ran too long. The same input will most likely fare the same.
     #[error("the expression took too long")]
     TooSlow,
     /// It used up memory or stack, or its input or output is beyond a cap, or nests too deep.
     #[error("the expression, its input or its output is too large")]
     TooLarge,
+    /// It cost a worker several times in a row just before and is not run for some seconds, whatever the input: this
+    /// one may do well, and trying again later can help.
+    #[error("the expression rests: it took too long or too much memory several times in a row just before")]
+    Resting,
     /// Other expressions hold all workers; trying again later can help.
     #[error("all jq workers are busy")]
     Busy,
     /// A worker cannot be started or died without a fault of the expression; trying again can help.
     #[error("no jq worker is available: {0}")]
     Unavailable(String),
+}
+
+impl JqError {
+    /// Whether it says nothing about this input: it was not run, and trying again later can help.
+    #[must_use]
+    pub const fn is_passing(&self) -> bool {
+        matches!(self, Self::Resting | Self::Busy | Self::Unavailable(_))
+    }
 }
 
 impl From<Cost> for JqError {
@@ -145,7 +160,7 @@ struct Inner {
     places: Semaphore,
     // One place for all expressions that struck lately: however many they are, they hold up one worker.
     suspects: Semaphore,
-    waiting: AtomicUsize,
+    turns: Mutex<Turns>,
     started: AtomicU64,
     idle: Mutex<Vec<Worker>>,
     board: Mutex<Scoreboard>,
@@ -155,6 +170,8 @@ struct Inner {
 struct Place<'a> {
     _worker: SemaphorePermit<'a>,
     _suspect: Option<SemaphorePermit<'a>>,
+    _turn: OwnedSemaphorePermit,
+    _visit: Visit<'a>,
 }
 
 impl Jq {
@@ -164,7 +181,7 @@ impl Jq {
         let inner = Inner {
             places: Semaphore::new(settings.workers_max.clamp(1, Semaphore::MAX_PERMITS)),
             suspects: Semaphore::new(1),
-            waiting: AtomicUsize::new(0),
+            turns: Mutex::default(),
             started: AtomicU64::new(0),
             idle: Mutex::default(),
             board: Mutex::default(),
@@ -173,23 +190,30 @@ impl Jq {
         Self { inner: Arc::new(inner) }
     }
 
-    /// Whether `expression` compiles.
+    /// Whether `expression` of the project `owner` compiles.
     ///
     /// # Errors
     /// [`JqError::Invalid`] when it does not; others as for [`Jq::run`], less [`JqError::Failed`].
-    pub async fn check(&self, expression: &str) -> Result<(), JqError> {
-        self.inner.ask(Question::Check, expression, &[]).await.map(|_| ())
+    pub async fn check(&self, owner: ProjectId, expression: &str) -> Result<(), JqError> {
+        self.inner.ask(owner, Question::Check, expression, &[]).await.map(|_| ())
     }
 
-    /// The first output of `expression` on the JSON text `input`, as JSON text. `None` when it gives none (`empty`).
+    /// The first output of `expression` of the project `owner` on the JSON text `input`, as JSON text. `None` when it
+    /// gives none (`empty`).
     ///
     /// May be dropped at any time; the worker at it is then killed. An expression that cost a worker three times in a
-    /// row, by time or by memory, is answered the same at once for the next ten seconds, whoever asks.
+    /// row, by time or by memory, is answered [`JqError::Resting`] at once for the next ten seconds. Another project's
+    /// expression of the same text is not concerned.
     ///
     /// # Errors
     /// See [`JqError`]; an input that is no JSON is [`JqError::Failed`].
-    pub async fn run(&self, expression: &str, input: Bytes) -> Result<Option<Vec<u8>>, JqError> {
-        self.inner.ask(Question::Run, expression, &input).await
+    pub async fn run(
+        &self,
+        owner: ProjectId,
+        expression: &str,
+        input: Bytes,
+    ) -> Result<Option<Vec<u8>>, JqError> {
+        self.inner.ask(owner, Question::Run, expression, &input).await
     }
 
     /// Workers started so far. Grows by one for each that had to be replaced.
@@ -200,7 +224,13 @@ impl Jq {
 }
 
 impl Inner {
-    async fn ask(&self, kind: Question, expression: &str, input: &[u8]) -> Result<Option<Vec<u8>>, JqError> {
+    async fn ask(
+        &self,
+        owner: ProjectId,
+        kind: Question,
+        expression: &str,
+        input: &[u8],
+    ) -> Result<Option<Vec<u8>>, JqError> {
         if expression.len() > EXPRESSION_BYTES_MAX {
             return Err(JqError::Invalid(format!(
                 "it has {} bytes, and {EXPRESSION_BYTES_MAX} are the most",
@@ -210,15 +240,22 @@ impl Inner {
         if input.len() > self.settings.input_bytes_max {
             return Err(JqError::TooLarge);
         }
-        let _place = self.place(expression).await?;
-        let answer = match self.answer(self.worker().await?, kind, expression, input).await? {
-            Ok(answer) => answer,
+        let _place = self.place(owner, expression).await?;
+        let asked = (kind, expression, input);
+        let answered = match self.answer(self.worker().await?, asked).await {
             // Somebody else killed it, perhaps long ago. A new one was not there then.
-            Err(_) => self
-                .answer(self.start().await?, kind, expression, input)
-                .await?
-                .map_err(JqError::Unavailable)?,
+            Err(Death::Other(_)) => self.answer(self.start().await?, asked).await,
+            answered => answered,
         };
+        let answer = match answered {
+            Ok(answer) => answer,
+            Err(Death::Cost(cost)) => {
+                lock(&self.board).strike(owner, expression, Instant::now().into_std());
+                return Err(cost.into());
+            }
+            Err(Death::Other(text)) => return Err(JqError::Unavailable(text)),
+        };
+        lock(&self.board).forgive(owner, expression);
         match answer {
             Answer::Output(json) => Ok(Some(json)),
             Answer::Nothing | Answer::Ready => Ok(None),
@@ -229,28 +266,27 @@ impl Inner {
     }
 
     /// Waits for a place. What its expression may do is asked again after the wait, in which it may have struck.
-    async fn place(&self, expression: &str) -> Result<Place<'_>, JqError> {
+    async fn place(&self, owner: ProjectId, expression: &str) -> Result<Place<'_>, JqError> {
         let deadline = Instant::now() + WAIT_MAX;
-        let _waiting = Waiting::begin(&self.waiting).ok_or(JqError::Busy)?;
-        let wait = async |semaphore| match timeout_at(deadline, Semaphore::acquire(semaphore)).await {
-            Ok(Ok(permit)) => Ok(permit),
-            Ok(Err(_)) | Err(_) => Err(JqError::Busy),
-        };
-        let mut suspect = None;
+        let mut visit = Visit::begin(&self.turns, owner).ok_or(JqError::Busy)?;
         loop {
-            if self.standing(expression)? == Standing::Suspect && suspect.is_none() {
-                suspect = Some(wait(&self.suspects).await?);
-            }
-            let worker = wait(&self.places).await?;
-            if self.standing(expression)? != Standing::Suspect || suspect.is_some() {
-                return Ok(Place { _worker: worker, _suspect: suspect });
+            let standing = self.standing(owner, expression)?;
+            let turn = until(deadline, visit.line(standing).acquire_owned()).await?;
+            let suspect = match standing {
+                Standing::Suspect => Some(until(deadline, self.suspects.acquire()).await?),
+                _ => None,
+            };
+            let worker = until(deadline, self.places.acquire()).await?;
+            if suspect.is_some() || self.standing(owner, expression)? == Standing::Good {
+                visit.served();
+                return Ok(Place { _worker: worker, _suspect: suspect, _turn: turn, _visit: visit });
             }
         }
     }
 
-    fn standing(&self, expression: &str) -> Result<Standing, JqError> {
-        match lock(&self.board).standing(expression, Instant::now().into_std()) {
-            Standing::Refused(cost) => Err(cost.into()),
+    fn standing(&self, owner: ProjectId, expression: &str) -> Result<Standing, JqError> {
+        match lock(&self.board).standing(owner, expression, Instant::now().into_std()) {
+            Standing::Resting => Err(JqError::Resting),
             standing => Ok(standing),
         }
     }
@@ -271,55 +307,35 @@ impl Inner {
         })
     }
 
-    /// The answer of `worker`, which is kept if it is still good. The inner error says how it died of something else
-    /// than the expression.
-    async fn answer(
-        &self,
-        mut worker: Worker,
-        kind: Question,
-        expression: &str,
-        input: &[u8],
-    ) -> Result<Result<Answer, String>, JqError> {
+    /// The answer of `worker`, which is kept if it is still good; or how it died.
+    async fn answer(&self, mut worker: Worker, asked: (Question, &str, &[u8])) -> Result<Answer, Death> {
+        let (kind, expression, input) = asked;
         let time_max = self.settings.time_max;
-        let asked = Instant::now();
-        let cost = match timeout(time_max, worker.ask(kind, expression, input)).await {
+        let began = Instant::now();
+        match timeout(time_max, worker.ask(kind, expression, input)).await {
             Ok(Ok(answer)) => {
                 // A long run may have left much memory with the worker, and only its end gives that back.
-                let is_heavy = asked.elapsed() > time_max / 4;
+                let is_heavy = began.elapsed() > time_max / 4;
                 if !is_heavy && worker.runs < RUNS_MAX {
                     lock(&self.idle).push(worker);
                 }
-                lock(&self.board).forgive(expression);
-                return Ok(Ok(answer));
+                Ok(answer)
             }
-            Ok(Err(error)) => match worker.death(&error).await {
-                Death::Cost(cost) => cost,
-                Death::Other(text) => return Ok(Err(text)),
-            },
+            Ok(Err(error)) => Err(worker.death(&error).await),
             Err(_) => {
                 worker.kill().await;
-                Cost::Time
+                Err(Death::Cost(Cost::Time))
             }
-        };
-        lock(&self.board).strike(expression, cost, Instant::now().into_std());
-        Err(cost.into())
+        }
     }
 }
 
-/// Counted among those who wait, until dropped.
-struct Waiting<'a>(&'a AtomicUsize);
-
-impl<'a> Waiting<'a> {
-    fn begin(count: &'a AtomicUsize) -> Option<Self> {
-        let waiting = Self(count);
-        (count.fetch_add(1, Ordering::Relaxed) < WAITING_MAX).then_some(waiting)
-    }
-}
-
-impl Drop for Waiting<'_> {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
-    }
+/// What is waited for, or that all are busy when the time is over.
+async fn until<T>(
+    deadline: Instant,
+    permit: impl Future<Output = Result<T, AcquireError>>,
+) -> Result<T, JqError> {
+    timeout_at(deadline, permit).await.ok().and_then(Result::ok).ok_or(JqError::Busy)
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

@@ -51,8 +51,8 @@ async fn settled(world: &World, event: EventId, no: u32, state: DeliveryState) -
             let found = world.server().store().deliveries_of(event).await.expect("deliveries");
             let found =
                 found.into_iter().find(|(delivery, _)| delivery.id.no == no && delivery.state == state);
-            if let Some((_, attempts)) = found {
-                return attempts;
+            if let Some((delivery, _)) = found {
+                return world.server().store().attempts(delivery.id).await.expect("attempts");
             }
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
@@ -394,6 +394,56 @@ async fn filters_and_transforms_decide_what_a_destination_gets() {
     let hostile = world.post("hook", b"{}").await;
     let attempts = settled(&world, event_of(&hostile), 1, DeliveryState::Dead).await;
     assert_eq!(outcomes(&attempts), [(OutcomeKind::NotSent, None, Some("filter_failed"))]);
+    world.end().await;
+}
+
+/// A sender whose events an expression is slow on cannot have others' events given up: they wait until it runs again.
+#[tokio::test]
+async fn an_event_waits_while_its_filter_rests_and_never_dies_of_it() {
+    let mut world = World::with(|config| {
+        config.jq.program = Some(crate::programs::program("relay-server").get_program().into());
+    })
+    .await;
+    world.source("hook", accepted()).await;
+    let filter = "if .body.slow then last(range(infinite)) else .body end";
+    world.destination("hook", "default", |rules| rules.filter = Some(filter.to_owned())).await;
+    let app = App::start(Behaviour::Say(ok(""))).await;
+    let _agent = world.agent("hook", app.addr()).await;
+    for _ in 0..3 {
+        let hostile = world.post("hook", br#"{"slow":true}"#).await;
+        settled(&world, event_of(&hostile), 1, DeliveryState::Dead).await;
+    }
+    let genuine = world.post("hook", b"{}").await;
+    let attempts = settled(&world, event_of(&genuine), 1, DeliveryState::Delivered).await;
+    assert_eq!(outcomes(&attempts), [(OutcomeKind::Answered, Some(200), None)], "no attempt was lost on it");
+    app.only().await;
+    world.end().await;
+}
+
+/// What a filter cannot see it cannot pass: the app's parser may be more lenient than ours.
+#[tokio::test]
+async fn no_sender_hides_json_from_a_filter() {
+    let mut world = World::with(|config| {
+        config.jq.program = Some(crate::programs::program("relay-server").get_program().into());
+    })
+    .await;
+    world.source("hook", accepted()).await;
+    let filter = r#".body.type != "refund""#;
+    world.destination("hook", "default", |rules| rules.filter = Some(filter.to_owned())).await;
+    let app = App::start(Behaviour::Say(ok(""))).await;
+    let _agent = world.agent("hook", app.addr()).await;
+    let padding = "x".repeat(1024 * 1024);
+    let large = format!(r#"{{"type":"refund","padding":"{padding}"}}"#);
+    for hidden in [r#"{"type":"refund","x":"\ud800"}"#, &large] {
+        let answer = world.post("hook", hidden.as_bytes()).await;
+        let attempts = settled(&world, event_of(&answer), 1, DeliveryState::Dead).await;
+        assert_eq!(outcomes(&attempts), [(OutcomeKind::NotSent, None, Some("filter_failed"))]);
+        let text = attempts[0].text.as_deref().unwrap_or_default();
+        assert!(text.contains("cannot be shown to the expression"), "{text}");
+    }
+    let text = world.post("hook", padding.as_bytes()).await;
+    settled(&world, event_of(&text), 1, DeliveryState::Delivered).await;
+    assert_eq!(app.only().await.body.len(), padding.len(), "what is no JSON is null to a filter, as ever");
     world.end().await;
 }
 

@@ -377,12 +377,13 @@ impl Replay<'_> {
         Ok(())
     }
 
-    /// The fixture, unless it is not to be sent. Says why.
+    /// The fixture, unless it is not to be sent. Says why. A file may be a stranger's: like an event of the server it
+    /// says nothing in the relay's name.
     fn read(&self, path: &Path) -> Option<Fixture> {
         let shown = escape::value(&path.display().to_string());
         let unsent = |why: &str| complain(&format!("{}: {shown} is not sent: {why}", paint(BAD, "error")));
         match Fixture::read(path) {
-            Ok((fixture, None)) => Some(fixture),
+            Ok((fixture, None)) => Some(fixture.without(&[])),
             Ok((_, Some(edited))) if self.is_strict => {
                 unsent(&edited.to_string());
                 None
@@ -390,7 +391,7 @@ impl Replay<'_> {
             Ok((fixture, Some(edited))) => {
                 let note = paint(ODD, "note");
                 complain(&format!("{note}: {shown}: {edited}; a signature over it no longer verifies"));
-                Some(fixture)
+                Some(fixture.without(&[]))
             }
             Err(error) => {
                 unsent(&escape::value(&format!("{:#}", anyhow::Error::from(error))));

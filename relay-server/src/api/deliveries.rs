@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use axum::Json;
 use axum::extract::{Path, State};
+use axum::response::{IntoResponse, Response};
 use http::StatusCode;
 use protocol::id::{DestinationName, EventId};
 use serde::{Deserialize, Serialize};
@@ -65,7 +66,8 @@ struct AttemptView<'a> {
     connect_us: u64,
     app_us: u64,
     total_us: u64,
-    answer: AnswerView<'a>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    answer: Option<AnswerView<'a>>,
 }
 
 #[derive(Serialize)]
@@ -74,7 +76,17 @@ struct AnswerView<'a> {
     body: BodyView<'a>,
 }
 
-fn attempt(attempt: &Attempt) -> AttemptView<'_> {
+/// Whether attempts are shown with the answers they got.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Answers {
+    Shown,
+    /// With an event there are too many: up to a thousand attempts.
+    Left,
+}
+
+fn attempt(attempt: &Attempt, answers: Answers) -> AttemptView<'_> {
+    let answer =
+        || AnswerView { headers: fields(&attempt.answer.headers), body: body::view(&attempt.answer.body) };
     AttemptView {
         no: attempt.no,
         started_at: moment::text(attempt.started_ms),
@@ -86,10 +98,7 @@ fn attempt(attempt: &Attempt) -> AttemptView<'_> {
         connect_us: attempt.times.connect_us,
         app_us: attempt.times.app_us,
         total_us: attempt.times.total_us,
-        answer: AnswerView {
-            headers: fields(&attempt.answer.headers),
-            body: body::view(&attempt.answer.body),
-        },
+        answer: (answers == Answers::Shown).then(answer),
     }
 }
 
@@ -132,6 +141,7 @@ impl Names {
         delivery: &'a Delivery,
         source: String,
         attempts: &'a [Attempt],
+        answers: Answers,
     ) -> DetailedDelivery<'a> {
         let DeliveryView {
             id,
@@ -153,7 +163,7 @@ impl Names {
             state,
             is_replay,
             attempts_made: made,
-            attempts: attempts.iter().map(attempt).collect(),
+            attempts: attempts.iter().map(|one| attempt(one, answers)).collect(),
             due_at,
             ended_at,
             reason,
@@ -238,11 +248,11 @@ pub(super) async fn show(
     State(state): State<ApiState>,
     caller: Caller,
     Path(id): Path<String>,
-) -> Result<Json<Value>, ApiError> {
+) -> Result<Response, ApiError> {
     let (delivery, source) = find(&state, &caller, &id).await?;
     let attempts = state.store.attempts(delivery.id).await?;
     let names = Names::of(&state, std::iter::once(&delivery)).await?;
-    Ok(Json(json!(names.detailed(&delivery, source, &attempts))))
+    Ok(Json(names.detailed(&delivery, source, &attempts, Answers::Shown)).into_response())
 }
 
 /// `POST /deliveries/{id}/cancel`: no further attempt is made. One under way goes on, and is recorded.

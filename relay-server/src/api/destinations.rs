@@ -90,7 +90,7 @@ pub(super) async fn create(
     rules::check_destination(&state, &new.rules)?;
     let expressions =
         [("filter", new.rules.filter.as_deref()), ("transform", new.rules.transform.as_deref())];
-    rules::check_expressions(&state, expressions).await?;
+    rules::check_expressions(&state, caller.project(), expressions).await?;
     let _changing = state.changing.lock().await;
     let source = caller.managed(&state, &slug)?;
     if new.primary {
@@ -128,7 +128,7 @@ pub(super) async fn change(
     }
     let said = |rule| change.rules.as_ref().and_then(|rules| rules.get(rule)).and_then(Value::as_str);
     let expressions = [("filter", said("filter")), ("transform", said("transform"))];
-    rules::check_expressions(&state, expressions).await?;
+    rules::check_expressions(&state, caller.project(), expressions).await?;
     let _changing = state.changing.lock().await;
     let source: Arc<Source> = caller.managed(&state, &slug)?;
     let destination = find(&source, &name)?;

@@ -11,6 +11,7 @@ use serde::Deserialize;
 
 use super::error::ApiError;
 use super::rules::is_reserved;
+use crate::jq::is_free;
 use crate::model::{Captured, EventRecord, Outcome, RecordedAnswer, RequestShape, Times};
 use crate::store::{EventDetail, INLINE_BYTES_MAX};
 
@@ -117,8 +118,11 @@ impl Wish {
                 let shown = name.chars().take(64).collect::<String>();
                 return Err(ApiError::malformed(format!("headers: {shown:?} is no name of a header field")));
             }
-            if is_reserved(name.as_bytes()) {
-                return Err(ApiError::malformed(format!("headers: {name} is the relay's own to say")));
+            if is_reserved(name.as_bytes()) || !is_free(name.as_bytes()) {
+                return Err(ApiError::malformed(format!(
+                    "headers: {name} is the relay's own to say, as are Host, Relay-*, X-Forwarded-*, Forwarded and \
+                     what frames the message or concerns one connection; leave it out"
+                )));
             }
         }
         if let Some((name, _)) = self.headers.iter().find(|(_, value)| !is_field_value(value.as_bytes())) {

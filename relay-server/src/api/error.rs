@@ -105,11 +105,7 @@ impl From<SourceError> for ApiError {
                 Self::new(StatusCode::CONFLICT, "name_taken", "the name is taken; choose another")
             }
             SourceError::NotFound => Self::no_such_source(),
-            SourceError::TooMany => Self::new(
-                StatusCode::CONFLICT,
-                "too_many",
-                "there are as many as there may be: 10,000 sources of a project, 32 destinations of a source",
-            ),
+            SourceError::TooMany => Self::new(StatusCode::CONFLICT, "too_many", error.to_string()),
             SourceError::Store(error) => error.into(),
         }
     }

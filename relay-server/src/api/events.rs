@@ -2,7 +2,7 @@
 
 use axum::Json;
 use axum::extract::{Path, State};
-use axum::response::Response;
+use axum::response::{IntoResponse, Response};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use protocol::field::HeaderBlock;
@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::body::{self, BodyView};
-use super::deliveries::{self, DetailedDelivery};
+use super::deliveries::{self, Answers, DetailedDelivery};
 use super::error::ApiError;
 use super::identity::Caller;
 use super::input::Params;
@@ -210,12 +210,13 @@ pub(super) fn fields(block: &HeaderBlock) -> Vec<[String; 2]> {
     block.iter().map(|(name, value)| [text(name), text(value)]).collect()
 }
 
-/// `GET /events/{id}`: everything that was kept, and what became of its deliveries.
+/// `GET /events/{id}`: everything that was kept, and what became of its deliveries; the answers they got are shown with
+/// each of them.
 pub(super) async fn show(
     State(state): State<ApiState>,
     caller: Caller,
     Path(id): Path<String>,
-) -> Result<Json<Value>, ApiError> {
+) -> Result<Response, ApiError> {
     let (event, source) = find(&state, &caller, &id).await?;
     let made = state.store.deliveries_of(event.summary.id).await?;
     let names = deliveries::Names::of(&state, made.iter().map(|(delivery, _)| delivery)).await?;
@@ -233,11 +234,11 @@ pub(super) async fn show(
         },
         deliveries: made
             .iter()
-            .map(|(delivery, attempts)| names.detailed(delivery, source.clone(), attempts))
+            .map(|(delivery, attempts)| names.detailed(delivery, source.clone(), attempts, Answers::Left))
             .collect(),
         summary: view(&event.summary, source),
     };
-    Ok(Json(json!(shown)))
+    Ok(Json(shown).into_response())
 }
 
 /// `GET /events/{id}/body`: the request's body, byte for byte, as a download: it is a stranger's, and no page of ours.

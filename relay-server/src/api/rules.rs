@@ -8,9 +8,9 @@ use serde_json::{Map, Value};
 
 use super::ApiState;
 use super::error::ApiError;
-use crate::jq::{EXPRESSION_BYTES_MAX, JqError};
+use crate::jq::EXPRESSION_BYTES_MAX;
 use crate::model::{
-    AcceptedReply, Dedupe, DedupeBy, Destination, DestinationRules, ReplyMode, Source, SourceRules,
+    AcceptedReply, Dedupe, DedupeBy, Destination, DestinationRules, ProjectId, ReplyMode, Source, SourceRules,
 };
 
 /// Longest patience of a source, and longest an attempt may take: an agent gives up on its app after ten minutes too.
@@ -206,14 +206,15 @@ pub(super) fn check_destination(state: &ApiState, rules: &DestinationRules) -> R
 /// Whether those of `expressions` compile that [`check_destination`] has nothing against.
 pub(super) async fn check_expressions(
     state: &ApiState,
+    owner: ProjectId,
     expressions: [(&str, Option<&str>); 2],
 ) -> Result<(), ApiError> {
     for (name, expression) in expressions {
         let is_said = |text: &&str| text.len() <= EXPRESSION_BYTES_MAX && !text.trim().is_empty();
         let Some(expression) = expression.filter(is_said) else { continue };
-        match state.jq.check(expression).await {
+        match state.jq.check(owner, expression).await {
             Ok(()) => {}
-            Err(error @ (JqError::Busy | JqError::Unavailable(_))) => {
+            Err(error) if error.is_passing() => {
                 tracing::warn!(%error, "an expression could not be checked");
                 let message = "the expression could not be checked now; try again in a moment";
                 return Err(ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "jq_unavailable", message));

@@ -83,8 +83,8 @@ const HEAD: [&str; 9] =
     ["source", "accepted", "stored", "forgotten", "deliveries", "delivered", "dead", "cancelled", "waiting"];
 
 fn row(source: &SourceAudit) -> [String; 9] {
-    let name = source.source.escape_debug();
-    let name = if source.is_deleted { format!("{name} (deleted)") } else { name.to_string() };
+    let name = escaped(&source.source);
+    let name = if source.is_deleted { format!("{name} (deleted)") } else { name };
     let [accepted, stored, forgotten, deliveries, delivered, dead, cancelled, waiting] = [
         source.accepted,
         source.stored,
@@ -128,7 +128,7 @@ fn write_table(text: &mut String, rows: &[[String; 9]]) {
 }
 
 fn write_wrongs_of_source(text: &mut String, source: &SourceAudit) {
-    let name = source.source.escape_debug();
+    let name = escaped(&source.source);
     let ranges = |ranges: &[(u64, u64)]| {
         ranges
             .iter()
@@ -159,11 +159,22 @@ fn write_names(text: &mut String, kind: &str, names: &[String]) {
     }
     let _ = writeln!(text, "{kind} ({}):", names.len());
     for name in names.iter().take(NAMED_MAX) {
-        let _ = writeln!(text, "  {name}");
+        // A backup may come from a stranger, and SQLite's own words quote what is in it.
+        let _ = writeln!(text, "  {}", escaped(name));
     }
     if names.len() > NAMED_MAX {
         let _ = writeln!(text, "  and {} more; --json names all", names.len() - NAMED_MAX);
     }
+}
+
+/// Text out of the database as a terminal may have it.
+fn escaped(text: &str) -> String {
+    // As `escape_debug` has it, but for quotation marks, which harm nobody.
+    let one = |c: char| match c {
+        '"' | '\'' => c.to_string(),
+        c => c.escape_debug().to_string(),
+    };
+    text.chars().map(one).collect()
 }
 
 fn verdict(audit: &Audit) -> String {
@@ -253,7 +264,7 @@ balanced: of 1234567 accepted events 4567 are stored and 1230000 were forgotten 
             deliveries_missing: vec!["evt_a.2".to_owned()],
             deliveries_in_doubt: vec!["evt_b.1".to_owned()],
             deliveries_without_event: vec![Orphan { source: "github".to_owned(), received_ms: 0, no: 7 }],
-            damage: vec!["row 7 missing".to_owned()],
+            damage: vec!["row 7 missing".to_owned(), "table \u{1b}[2Jevil\u{202e} is \"gone\"".to_owned()],
         };
         let said = report(&audit);
         for part in [
@@ -261,9 +272,10 @@ balanced: of 1234567 accepted events 4567 are stored and 1230000 were forgotten 
             "2 of 14 deliveries of github are nowhere\n",
             "  evt_19\n  and 5 more; --json names all\n",
             "number 7 of an event of github, received 1970-01-01 00:00:00 UTC\n",
+            "  table \\u{1b}[2Jevil\\u{202e} is \"gone\"\n",
             "\nNOT balanced: sources do not add up: 1; events have lost their body: 25; deliveries are missing: 1; \
              deliveries say what was never recorded: 1; deliveries have lost their event: 1; \
-             places of the database are damaged: 1\n",
+             places of the database are damaged: 2\n",
         ] {
             assert!(said.contains(part), "{part}\nis not in\n{said}");
         }

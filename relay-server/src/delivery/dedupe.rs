@@ -1,10 +1,17 @@
 //! By what two copies of one webhook are told from two webhooks. Pure.
 
+use std::fmt;
+
 use protocol::field::HeaderBlock;
 use ring::digest::{Context, SHA256};
+use serde::de::{Deserialize, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde_json::value::RawValue;
 
 use crate::model::{Captured, Dedupe, DedupeBy};
 use crate::store::DedupeKey;
+
+/// Longest value, in bytes, that is read to be an id however it is spelled. A longer one is its own text.
+const PARSED_BYTES_MAX: usize = 4 * 1024;
 
 /// Header fields in which providers send an id of the delivery that stays the same when it is sent again.
 const FIELDS: [&str; 12] = [
@@ -59,13 +66,138 @@ fn provider_id(headers: &HeaderBlock, body: &Captured) -> Option<Vec<u8>> {
 
 /// The value in the JSON body at a pointer (RFC 6901), as text; empty values are no ids.
 fn value_at(body: &Captured, pointer: &str) -> Option<Vec<u8>> {
-    let document: serde_json::Value = serde_json::from_slice(&body.bytes).ok()?;
-    match document.pointer(pointer)? {
+    let names: Vec<String> = match pointer.strip_prefix('/') {
+        Some(names) => names.split('/').map(|name| name.replace("~1", "/").replace("~0", "~")).collect(),
+        None if pointer.is_empty() => Vec::new(),
+        None => return None,
+    };
+    let mut reader = serde_json::Deserializer::from_slice(&body.bytes);
+    let found = At(&names).deserialize(&mut reader).ok()?;
+    reader.end().ok()?;
+    id_text(found?)
+}
+
+fn id_text(found: &RawValue) -> Option<Vec<u8>> {
+    let text = found.get();
+    if text.len() > PARSED_BYTES_MAX {
+        return Some(text.as_bytes().to_vec());
+    }
+    match serde_json::from_str(text).ok()? {
         serde_json::Value::Null => None,
         serde_json::Value::String(text) if text.is_empty() => None,
-        serde_json::Value::String(text) => Some(text.clone().into_bytes()),
+        serde_json::Value::String(text) => Some(text.into_bytes()),
         other => Some(other.to_string().into_bytes()),
     }
+}
+
+/// Finds the value below these names in a document, and reads nothing else of it: a megabyte of small values would be a
+/// hundred megabytes of memory, for each request of any sender.
+#[derive(Clone, Copy)]
+struct At<'n>(&'n [String]);
+
+impl<'de> DeserializeSeed<'de> for At<'_> {
+    type Value = Option<&'de RawValue>;
+
+    fn deserialize<D: Deserializer<'de>>(self, from: D) -> Result<Self::Value, D::Error> {
+        if self.0.is_empty() {
+            return <&RawValue>::deserialize(from).map(Some);
+        }
+        from.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for At<'_> {
+    type Value = Option<&'de RawValue>;
+
+    fn expecting(&self, text: &mut fmt::Formatter<'_>) -> fmt::Result {
+        text.write_str("JSON")
+    }
+
+    // Of names that come more than once the last one counts, as for most who read JSON.
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+        let Some((wanted, below)) = self.0.split_first() else { return Ok(None) };
+        let mut found = None;
+        while let Some(is_wanted) = map.next_key_seed(Is(wanted))? {
+            if is_wanted {
+                found = map.next_value_seed(At(below))?;
+            } else {
+                map.next_value::<IgnoredAny>()?;
+            }
+        }
+        Ok(found)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Self::Value, A::Error> {
+        let Some((wanted, below)) = self.0.split_first() else { return Ok(None) };
+        let wanted = index(wanted);
+        let mut found = None;
+        for at in 0.. {
+            if wanted == Some(at) {
+                match items.next_element_seed(At(below))? {
+                    Some(value) => found = value,
+                    None => break,
+                }
+            } else if items.next_element::<IgnoredAny>()?.is_none() {
+                break;
+            }
+        }
+        Ok(found)
+    }
+
+    // Nothing is below these.
+    fn visit_bool<E>(self, _: bool) -> Result<Self::Value, E> {
+        Ok(None)
+    }
+
+    fn visit_i64<E>(self, _: i64) -> Result<Self::Value, E> {
+        Ok(None)
+    }
+
+    fn visit_u64<E>(self, _: u64) -> Result<Self::Value, E> {
+        Ok(None)
+    }
+
+    fn visit_f64<E>(self, _: f64) -> Result<Self::Value, E> {
+        Ok(None)
+    }
+
+    fn visit_str<E>(self, _: &str) -> Result<Self::Value, E> {
+        Ok(None)
+    }
+
+    fn visit_unit<E>(self) -> Result<Self::Value, E> {
+        Ok(None)
+    }
+}
+
+/// Whether a name is this one, without keeping it.
+struct Is<'n>(&'n str);
+
+impl<'de> DeserializeSeed<'de> for Is<'_> {
+    type Value = bool;
+
+    fn deserialize<D: Deserializer<'de>>(self, from: D) -> Result<bool, D::Error> {
+        from.deserialize_str(self)
+    }
+}
+
+impl Visitor<'_> for Is<'_> {
+    type Value = bool;
+
+    fn expecting(&self, text: &mut fmt::Formatter<'_>) -> fmt::Result {
+        text.write_str("a name")
+    }
+
+    fn visit_str<E>(self, name: &str) -> Result<bool, E> {
+        Ok(name == self.0)
+    }
+}
+
+/// A place in an array: digits, and no zero before others.
+fn index(name: &str) -> Option<usize> {
+    let is_plain =
+        name.bytes().all(|byte| byte.is_ascii_digit()) && (name.len() == 1 || !name.starts_with('0'));
+    name.parse().ok().filter(|_| is_plain)
 }
 
 #[cfg(test)]
@@ -96,6 +228,68 @@ mod tests {
         let header = |value| hash(DedupeBy::Header("x-key".to_owned()), &[("X-Key", value)], "");
         assert_ne!(header("1"), header("2"));
         assert_eq!(hash(DedupeBy::Body, &[], "same"), hash(DedupeBy::Body, &[("a", "b")], "same"));
+    }
+
+    #[test]
+    fn a_pointer_finds_what_it_found_when_the_whole_document_was_read() {
+        let documents = [
+            r#"{"id":"first","a":{"b":[10,{"c":"deep"},1.50]},"id":"last"}"#,
+            r#"{"id":"first","id":{"x":1}}"#,
+            r#"{"a":{"b":[1,2]},"a":{"c":1}}"#,
+            r#"{"a/b":1,"m~n":true,"":{"":"empty"},"\u0069d":"escaped"}"#,
+            r#"[["x"],{"id":7}]"#,
+            r#"{ "id" : { "b" : 2, "a" : [ null ] } }"#,
+            "\"text\"",
+            "{} {}",
+            r#"{"id":"cut"#,
+            r#"{"id":"kept","broken":}"#,
+            "null",
+            "7",
+        ];
+        let pointers = [
+            "",
+            "/id",
+            "/a/b/0",
+            "/a/b/1/c",
+            "/a/b/2",
+            "/a/b/00",
+            "/a/b/-1",
+            "/a/b/+1",
+            "/a/b",
+            "/a",
+            "/a/c",
+            "/a~1b",
+            "/m~0n",
+            "//",
+            "/",
+            "/0/0",
+            "/1/id",
+            "/id/x",
+            "id",
+            "/a/b/99999999999999999999",
+        ];
+        for (document, pointer) in documents.iter().flat_map(|d| pointers.map(|pointer| (d, pointer))) {
+            let whole = serde_json::from_str::<serde_json::Value>(document).ok();
+            let expected =
+                whole.as_ref().and_then(|whole| whole.pointer(pointer)).and_then(|value| match value {
+                    serde_json::Value::Null => None,
+                    serde_json::Value::String(text) => Some(text.clone()).filter(|text| !text.is_empty()),
+                    other => Some(other.to_string()),
+                });
+            let body = Captured::whole(Bytes::from_static(document.as_bytes()));
+            let found = value_at(&body, pointer).map(|found| String::from_utf8(found).unwrap());
+            assert_eq!(found, expected, "{pointer} of {document}");
+        }
+    }
+
+    /// A document that was read whole had a limit for it; one that is skipped needs none, and no stack.
+    #[test]
+    fn what_is_not_on_the_way_is_skipped_however_deep_it_nests() {
+        let deep = format!("{{\"deep\":{}{},\"id\":\"evt_1\"}}", "[".repeat(400_000), "]".repeat(400_000));
+        let body = Captured::whole(Bytes::from(deep));
+        assert_eq!(value_at(&body, "/id").as_deref(), Some(&b"evt_1"[..]));
+        let names = "/deep".to_owned() + &"/0".repeat(400_000);
+        assert_eq!(value_at(&body, &names), None);
     }
 
     #[test]

@@ -12,6 +12,10 @@ use serde_json::value::RawValue;
 /// Deepest nesting of input and output, in levels. Below the 127 that serde_json reads without complaint.
 pub(super) const NESTING_MAX: usize = 120;
 
+/// Most digits of a number in the input. Reading a whole number takes time that grows with their square: a thousand
+/// take microseconds, and a megabyte takes longer than any run may.
+pub(super) const NUMBER_DIGITS_MAX: usize = 1_000;
+
 /// How deep `json` nests. Any bytes will do; brackets within strings do not count.
 pub(super) fn nesting(json: &[u8]) -> usize {
     let (mut depth, mut deepest) = (0usize, 0usize);
@@ -32,15 +36,61 @@ pub(super) fn nesting(json: &[u8]) -> usize {
     deepest
 }
 
-/// `bytes` as a piece of JSON that the interpreter reads too, spelled as it was: UTF-8, no half of a surrogate pair,
-/// nested at most `nesting_max` deep.
-pub(super) fn piece(bytes: &[u8], nesting_max: usize) -> Option<&RawValue> {
+/// Why bytes are no piece of JSON for an expression.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Unshown {
+    /// The interpreter would run out of stack.
+    #[error("it nests deeper than {} levels", NESTING_MAX - 1)]
+    Nesting,
+    /// The interpreter would take time that grows with the square of its length.
+    #[error("it holds a number of more than {NUMBER_DIGITS_MAX} digits")]
+    Number,
+    /// No strings of half a character are known to it.
+    #[error("it holds half of a surrogate pair (such as \\ud800)")]
+    Surrogate,
+    /// Anything else.
+    #[error("it is not valid JSON in UTF-8")]
+    Invalid,
+    /// Not looked at.
+    #[error("it is larger than 1 MiB")]
+    Size,
+}
+
+/// `bytes` as a piece of JSON that the interpreter reads too, spelled as it was: UTF-8, no half of a surrogate pair, no
+/// number of more than [`NUMBER_DIGITS_MAX`] digits, nested at most `nesting_max` deep.
+pub(super) fn piece(bytes: &[u8], nesting_max: usize) -> Result<&RawValue, Unshown> {
     if nesting(bytes) > nesting_max {
-        return None;
+        return Err(Unshown::Nesting);
     }
-    let text = std::str::from_utf8(bytes).ok()?;
-    let value = serde_json::from_str::<&RawValue>(text).ok()?;
-    has_whole_surrogates(bytes).then_some(value)
+    let text = std::str::from_utf8(bytes).map_err(|_| Unshown::Invalid)?;
+    let value = serde_json::from_str::<&RawValue>(text).map_err(|_| Unshown::Invalid)?;
+    if longest_number(bytes) > NUMBER_DIGITS_MAX {
+        return Err(Unshown::Number);
+    }
+    if !has_whole_surrogates(bytes) {
+        return Err(Unshown::Surrogate);
+    }
+    Ok(value)
+}
+
+/// Most digits in one number of valid JSON, those of its fraction and exponent too.
+fn longest_number(json: &[u8]) -> usize {
+    let (mut digits, mut most) = (0usize, 0usize);
+    let (mut in_string, mut is_escaped) = (false, false);
+    for byte in json {
+        match (in_string, byte) {
+            (true, _) if is_escaped => is_escaped = false,
+            (true, b'\\') => is_escaped = true,
+            (_, b'"') => in_string = !in_string,
+            (false, b'0'..=b'9') => {
+                digits += 1;
+                most = most.max(digits);
+            }
+            (false, b'.' | b'e' | b'E' | b'+' | b'-') => {}
+            _ => digits = 0,
+        }
+    }
+    most
 }
 
 /// Whether every `\uD8..` of valid JSON has its other half behind it, and no half stands alone.
@@ -223,24 +273,35 @@ mod tests {
             br#"{"a\u0000":"\n"}"#,
             b"\"\xc3\xa9\"",
         ] {
-            let piece = piece(json, 2).unwrap_or_else(|| panic!("{}", String::from_utf8_lossy(json)));
+            let piece = piece(json, 2).unwrap_or_else(|_| panic!("{}", String::from_utf8_lossy(json)));
             assert_eq!(piece.get().as_bytes(), json.trim_ascii());
             jaq_json::read::parse_single(json).expect("read by the interpreter too");
         }
-        for json in [
-            &b""[..],
-            b"{",
-            b"1 2",
-            b"# note\n1",
-            b"NaN",
-            br#""\ud800""#,
-            br#""\ud800\ud800""#,
-            br#""\udc00""#,
-            b"\"\xff\"",
-            b"\xef\xbb\xbf1",
-            b"[[[]]]",
+        for (json, why) in [
+            (&b""[..], Unshown::Invalid),
+            (b"{", Unshown::Invalid),
+            (b"1 2", Unshown::Invalid),
+            (b"# note\n1", Unshown::Invalid),
+            (b"NaN", Unshown::Invalid),
+            (br#""\ud800""#, Unshown::Surrogate),
+            (br#""\ud800\ud800""#, Unshown::Surrogate),
+            (br#""\udc00""#, Unshown::Surrogate),
+            (b"\"\xff\"", Unshown::Invalid),
+            (b"\xef\xbb\xbf1", Unshown::Invalid),
+            (b"[[[]]]", Unshown::Nesting),
         ] {
-            assert!(piece(json, 2).is_none(), "{}", String::from_utf8_lossy(json));
+            assert_eq!(piece(json, 2).err(), Some(why), "{}", String::from_utf8_lossy(json));
+        }
+    }
+
+    #[test]
+    fn a_number_too_long_to_be_read_in_time_is_no_piece() {
+        let most = "7".repeat(NUMBER_DIGITS_MAX);
+        for json in [most.clone(), format!("[-{most},{most}]"), format!("\"\\\"{most}{most}\"")] {
+            assert!(piece(json.as_bytes(), 2).is_ok(), "{json}");
+        }
+        for json in [format!("{most}7"), format!("[1,-1.{most}]"), format!("{{\"a\":1e{most}}}")] {
+            assert_eq!(piece(json.as_bytes(), 2).err(), Some(Unshown::Number), "{json}");
         }
     }
 

@@ -188,7 +188,9 @@ fn wanted_fields(
     Ok(fields)
 }
 
-fn is_free(name: &[u8]) -> bool {
+/// Whether people may say what a field of a request is: it does not frame the message, concerns no one connection, and is
+/// none of those the relay says.
+pub(crate) fn is_free(name: &[u8]) -> bool {
     !(is_protected(name) || is_hop_by_hop(name) || says_origin(name))
 }
 

@@ -340,7 +340,9 @@ fn without_file(tx: &Connection, files: &BodyFiles) -> rusqlite::Result<Vec<(i64
     let mut without = Vec::new();
     while let Some(row) = rows.next()? {
         let (event, bytes) = (event(row)?, column::count(row, 3)?);
-        if !std::fs::metadata(files.path(event)).is_ok_and(|file| file.is_file() && file.len() == bytes) {
+        if !std::fs::symlink_metadata(files.path(event))
+            .is_ok_and(|file| file.is_file() && file.len() == bytes)
+        {
             without.push((row.get(0)?, event));
         }
     }

@@ -7,7 +7,7 @@
 mod tests;
 
 use std::fs::{self, File};
-use std::io::{self, Write};
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -23,6 +23,9 @@ use super::{OpenError, column, record, retention};
 /// What a server keeps beside its store and cannot make again: without the key every agent has to log in again, without
 /// the other two agents notice a restart late, and receivers refuse the relay's signatures.
 const SECRETS: [&str; 4] = ["tunnel-key.pem", "tunnel-cert.pem", "tunnel-secret", "signing-secret"];
+
+/// Longest secret, in bytes: a chain of certificates is a few thousand.
+const SECRET_BYTES_MAX: u64 = 64 * 1024;
 
 /// What the copy is called until it is whole: as an ending where the target is yet to be made, else inside of it.
 const PARTIAL: &str = "partial";
@@ -163,11 +166,11 @@ pub fn copy_store(
         make_directory(here.directory()).map_err(CopyError::file(here.directory()))?;
         let bodies = bodies(&copy).map_err(CopyError::database(&path))?;
         let mut gone = Vec::new();
-        for (done, (key, event)) in (1..).zip(&bodies) {
-            if copy_body(&there.path(*event), &here.path(*event), manner)? {
+        for (done, body) in (1..).zip(&bodies) {
+            if copy_body(&there.path(body.event), &here.path(body.event), body.bytes, manner)? {
                 files += 1;
-            } else if !audit::has_file(&source, *key).map_err(&refused)? {
-                gone.push(*key);
+            } else if !audit::has_file(&source, body.key).map_err(&refused)? {
+                gone.push(body.key);
             }
             tell(Progress::Bodies(done, bodies.len() as u64));
         }
@@ -180,7 +183,7 @@ pub fn copy_store(
     sync(&path)?;
     let mut secrets_missing = Vec::new();
     for name in SECRETS {
-        if !copy_secret(&from.join(name), &staging.dir.join(name))? {
+        if !copy_secret(&from.join(name), &staging.dir.join(name), manner)? {
             secrets_missing.push(name);
         }
     }
@@ -352,14 +355,23 @@ fn open_copy(path: &Path) -> rusqlite::Result<Connection> {
     Ok(copy)
 }
 
+/// An event whose body is a file.
+struct Body {
+    key: i64,
+    event: EventId,
+    bytes: u64,
+}
+
 /// Events whose body is a file.
-fn bodies(copy: &Connection) -> rusqlite::Result<Vec<(i64, EventId)>> {
-    copy.prepare("SELECT id, chance, flags FROM events INDEXED BY events_in_files WHERE flags & 16")?
-        .query_map([], |row| {
-            let event = record::id_of(column::count(row, 0)?, row.get(1)?, row.get(2)?);
-            Ok((row.get(0)?, event))
-        })?
-        .collect()
+fn bodies(copy: &Connection) -> rusqlite::Result<Vec<Body>> {
+    copy.prepare(
+        "SELECT id, chance, flags, request_bytes FROM events INDEXED BY events_in_files WHERE flags & 16",
+    )?
+    .query_map([], |row| {
+        let event = record::id_of(column::count(row, 0)?, row.get(1)?, row.get(2)?);
+        Ok(Body { key: row.get(0)?, event, bytes: column::count(row, 3)? })
+    })?
+    .collect()
 }
 
 /// What the server forgot meanwhile, the copy forgets.
@@ -378,33 +390,54 @@ fn extent(copy: &Connection) -> rusqlite::Result<(u64, Option<u64>)> {
 }
 
 /// Brings a body's file over. Says whether there was one.
-fn copy_body(from: &Path, to: &Path, manner: Manner) -> Result<bool, CopyError> {
+fn copy_body(from: &Path, to: &Path, bytes: u64, manner: Manner) -> Result<bool, CopyError> {
+    let Some(there) = open_plain(from, manner).map_err(CopyError::file(from))? else { return Ok(false) };
     // Whatever speaks against a second name (another disk, another owner, too many names): a copy it is, then.
     if manner == Manner::Backup && fs::hard_link(from, to).is_ok() {
         return Ok(true);
     }
-    let mut there = match File::open(from) {
-        Ok(file) => file,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
-        Err(error) => return Err(CopyError::file(from)(error)),
-    };
-    let copied = make_file(to).and_then(|mut here| {
-        io::copy(&mut there, &mut here)?;
-        here.sync_all()
-    });
-    copied.map(|()| true).map_err(CopyError::file(to))
+    copy_file(there, from, to, bytes).map(|()| true)
 }
 
 /// Brings a secret over, for this user only. Says whether there was one.
-fn copy_secret(from: &Path, to: &Path) -> Result<bool, CopyError> {
-    let bytes = match fs::read(from) {
-        Ok(bytes) => bytes,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
-        Err(error) => return Err(CopyError::file(from)(error)),
-    };
-    let written = make_file(to).and_then(|mut file| {
-        file.write_all(&bytes)?;
-        file.sync_all()
-    });
-    written.map(|()| true).map_err(CopyError::file(to))
+fn copy_secret(from: &Path, to: &Path, manner: Manner) -> Result<bool, CopyError> {
+    let Some(there) = open_plain(from, manner).map_err(CopyError::file(from))? else { return Ok(false) };
+    copy_file(there, from, to, SECRET_BYTES_MAX).map(|()| true)
+}
+
+/// Opens a file that is one; `None` when there is nothing. A backup may come from a stranger: where it is restored no
+/// link leads out of it, and no pipe or device is read. A server's own directory may hold links to where its secrets are.
+fn open_plain(path: &Path, manner: Manner) -> io::Result<Option<File>> {
+    let follows = manner == Manner::Backup;
+    let looked = if follows { fs::metadata(path) } else { fs::symlink_metadata(path) };
+    let refused = || io::Error::other("it is no plain file; put the file itself there, or leave it out");
+    match looked {
+        Ok(found) if !found.is_file() => return Err(refused()),
+        Ok(_) => {}
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(error),
+    }
+    let mut options = File::options();
+    options.read(true);
+    // Should it have become something else since.
+    #[cfg(unix)]
+    {
+        use rustix::fs::OFlags;
+        let flags = if follows { OFlags::NONBLOCK } else { OFlags::NONBLOCK | OFlags::NOFOLLOW };
+        std::os::unix::fs::OpenOptionsExt::custom_flags(&mut options, flags.bits().cast_signed());
+    }
+    let file = options.open(path)?;
+    if file.metadata()?.is_file() { Ok(Some(file)) } else { Err(refused()) }
+}
+
+/// Copies a file of at most so many bytes. One that is longer has grown, or is not what the database says it is.
+fn copy_file(there: File, from: &Path, to: &Path, bytes_max: u64) -> Result<(), CopyError> {
+    let mut here = make_file(to).map_err(CopyError::file(to))?;
+    let mut there = there.take(bytes_max.saturating_add(1));
+    let copied = io::copy(&mut there, &mut here).map_err(CopyError::file(to))?;
+    if copied > bytes_max {
+        let error = format!("it is longer than the {bytes_max} bytes it may have");
+        return Err(CopyError::file(from)(io::Error::other(error)));
+    }
+    here.sync_all().map_err(CopyError::file(to))
 }

@@ -3,6 +3,9 @@
 //! [`Store::advance`] is the dispatcher's one turn: what is over is settled and what comes next is leased in the same
 //! transaction, so that not even a power cut can let a later delivery begin while an earlier one is still open on disk.
 
+use std::borrow::Cow;
+
+use protocol::field::HeaderBlock;
 use protocol::id::{AgentId, EventId};
 use rusqlite::types::{ToSql, ToSqlOutput};
 use rusqlite::{Connection, OptionalExtension, Row, params};
@@ -25,6 +28,10 @@ pub const CANCEL_STEP: usize = 1_000;
 /// replay as often as they like, and a destination may be away for days.
 const SHOWN_MAX: u32 = 50;
 const ATTEMPTS_SHOWN_MAX: u32 = 20;
+
+/// Bytes of an answer's header kept of an attempt: as many as of its body. Whoever owns an app, or a URL, sends as much
+/// as a header may have, again and again.
+const ANSWER_HEADER_BYTES_MAX: usize = 16 * 1024;
 
 /// Attempts read back of a single delivery.
 const ATTEMPTS_OF_ONE_MAX: u32 = 100;
@@ -371,7 +378,8 @@ impl Store {
         .map(|found| found.filter(|delivery| delivery.id == id))
     }
 
-    /// The newest 50 deliveries of an event with the newest 20 attempts of each, in the order they were made.
+    /// The newest 50 deliveries of an event with the newest 20 attempts of each, in the order they were made: without
+    /// the headers and bodies of their answers, which [`Store::attempts`] has.
     ///
     /// # Errors
     /// When the store fails.
@@ -384,7 +392,7 @@ impl Store {
                 .query_map(params![key, SHOWN_MAX], delivery)?
                 .collect::<rusqlite::Result<Vec<_>>>()?;
             let with_attempts = |delivery: Delivery| {
-                let attempts = attempts(conn, (key, delivery.id.no), ATTEMPTS_SHOWN_MAX)?;
+                let attempts = attempts(conn, (key, delivery.id.no), ATTEMPTS_SHOWN_MAX, Answers::Left)?;
                 Ok((delivery, attempts))
             };
             found.into_iter().rev().map(with_attempts).collect()
@@ -397,7 +405,7 @@ impl Store {
     /// # Errors
     /// When the store fails.
     pub async fn attempts(&self, delivery: DeliveryId) -> Result<Vec<Attempt>, StoreError> {
-        self.read(move |conn| attempts(conn, key_of(delivery), ATTEMPTS_OF_ONE_MAX)).await
+        self.read(move |conn| attempts(conn, key_of(delivery), ATTEMPTS_OF_ONE_MAX, Answers::Read)).await
     }
 
     /// Whether a delivery belongs to the project.
@@ -464,6 +472,7 @@ fn insert_attempt(
 ) -> rusqlite::Result<()> {
     let (outcome, reason) = outcome_of(record.outcome);
     let answer = &record.answer;
+    let headers = kept_of(&answer.headers);
     // Of a delivery that was cancelled, and whose event retention has deleted, nothing may be left.
     conn.prepare_cached(
         "INSERT OR IGNORE INTO attempts SELECT ?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14,?15,?16
@@ -483,11 +492,27 @@ fn insert_attempt(
         column::number(record.times.app_us),
         column::number(record.times.total_us),
         column::number(answer.body.total_bytes),
-        answer.body.is_truncated(),
-        answer.headers.as_bytes(),
+        answer.body.is_truncated() || headers.len() < answer.headers.len(),
+        headers.as_bytes(),
         answer.body.bytes.as_ref(),
     ])
     .map(drop)
+}
+
+/// The first fields of a header, as many as fit into [`ANSWER_HEADER_BYTES_MAX`].
+fn kept_of(headers: &HeaderBlock) -> Cow<'_, HeaderBlock> {
+    if headers.field_bytes() <= ANSWER_HEADER_BYTES_MAX {
+        return Cow::Borrowed(headers);
+    }
+    let mut kept = HeaderBlock::with_capacity(ANSWER_HEADER_BYTES_MAX);
+    let mut bytes = 0;
+    let fits = |name: &[u8], value: &[u8]| {
+        bytes += name.len() + value.len();
+        bytes <= ANSWER_HEADER_BYTES_MAX
+    };
+    // Less than a block that was one.
+    let _ = kept.copy_from(headers, fits);
+    Cow::Owned(kept)
 }
 
 /// Ends one that is not over, and says whose it was.
@@ -656,13 +681,29 @@ pub(super) fn delivery(row: &Row<'_>) -> rusqlite::Result<Delivery> {
     })
 }
 
+/// Whether header and body of the answers are wanted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Answers {
+    Read,
+    Left,
+}
+
 /// The newest `most` attempts of a delivery, in the order they were made.
-fn attempts(conn: &Connection, (event, no): (i64, u32), most: u32) -> rusqlite::Result<Vec<Attempt>> {
-    let mut newest = conn.prepare_cached(
+fn attempts(
+    conn: &Connection,
+    (event, no): (i64, u32),
+    most: u32,
+    answers: Answers,
+) -> rusqlite::Result<Vec<Attempt>> {
+    let answer = match answers {
+        Answers::Read => "answer_headers, answer",
+        Answers::Left => "x'', x''",
+    };
+    let mut newest = conn.prepare_cached(&format!(
         "SELECT attempt, started_ms, outcome, reason, text, agent, status, connect_us, app_us, total_us,
-                answer_bytes, answer_is_cut, answer_headers, answer
-         FROM attempts WHERE event_id = ?1 AND no = ?2 ORDER BY attempt DESC LIMIT ?3",
-    )?;
+                answer_bytes, answer_is_cut, {answer}
+         FROM attempts WHERE event_id = ?1 AND no = ?2 ORDER BY attempt DESC LIMIT ?3"
+    ))?;
     let found = newest.query_map(params![event, no, most], attempt)?.collect::<rusqlite::Result<Vec<_>>>()?;
     Ok(found.into_iter().rev().collect())
 }

@@ -8,9 +8,16 @@ use protocol::id::DestinationName;
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::cache::Change;
-use super::sources::{DESTINATIONS_MAX, load};
+use super::sources::load;
 use super::{SourceError, Store, StoreError, column};
 use crate::model::{DestinationId, DestinationRules, Source, SourceId};
+
+/// Most destinations of a source. Each gets a copy of every event.
+const DESTINATIONS_MAX: usize = 32;
+
+/// Most names a source's destinations ever had. A name means the same destination for ever, so that of a deleted one
+/// stays, and whoever made and deleted them without end would fill the disk.
+const NAMES_MAX: u32 = 1_000;
 
 /// What is to be changed of a destination.
 #[derive(Debug, Clone, Default)]
@@ -27,7 +34,8 @@ impl Store {
     /// Makes a destination.
     ///
     /// # Errors
-    /// [`SourceError::Taken`] when the source has one of that name, [`SourceError::TooMany`] at 32.
+    /// [`SourceError::Taken`] when the source has one of that name, [`SourceError::TooMany`] at 32, or when 1,000 names
+    /// were used and this is none of them.
     pub async fn create_destination(
         &self,
         source: SourceId,
@@ -40,7 +48,7 @@ impl Store {
             if found.destinations.iter().any(|d| d.name == name) {
                 return Ok(Err(SourceError::Taken));
             }
-            if found.destinations.len() >= DESTINATIONS_MAX {
+            if !has_room(conn, &found, &name)? {
                 return Ok(Err(SourceError::TooMany));
             }
             add(conn, source, &name, sharing, &rules)?;
@@ -94,8 +102,12 @@ impl Store {
             let Some(heir) = found.destinations.iter().find(|d| d.id != destination) else {
                 return Ok(Err(SourceError::TooMany));
             };
-            conn.prepare_cached("UPDATE destinations SET deleted_ms = ?2, is_primary = 0 WHERE id = ?1")?
-                .execute(params![destination.0, now_ms])?;
+            // Its name stays for what was delivered to it; nobody reads its rules any more.
+            let blank = column::to_json(&DestinationRules::default())?;
+            conn.prepare_cached(
+                "UPDATE destinations SET deleted_ms = ?2, is_primary = 0, rules = ?3 WHERE id = ?1",
+            )?
+            .execute(params![destination.0, now_ms, blank])?;
             // The first of those left, if it was the primary that went.
             conn.prepare_cached(
                 "UPDATE destinations SET is_primary = 1 WHERE id = ?1 AND NOT EXISTS (
@@ -177,6 +189,19 @@ impl Store {
         });
         changed.await?
     }
+}
+
+/// Whether the source may have another destination, of that name.
+pub(super) fn has_room(conn: &Connection, source: &Source, name: &DestinationName) -> rusqlite::Result<bool> {
+    if source.destinations.len() >= DESTINATIONS_MAX {
+        return Ok(false);
+    }
+    let (used, is_known) = conn
+        .prepare_cached("SELECT count(*), ifnull(max(name = ?2), 0) FROM destinations WHERE source_id = ?1")?
+        .query_row(params![source.id.0, name.as_str()], |row| {
+            Ok((row.get::<_, u32>(0)?, row.get::<_, bool>(1)?))
+        })?;
+    Ok(is_known || used < NAMES_MAX)
 }
 
 /// Inserts a destination; one of that name that was deleted comes back with its old id.

@@ -136,8 +136,12 @@ pub enum SourceError {
     /// There is no such source in the project.
     #[error("there is no such source")]
     NotFound,
-    /// The project has as many sources, or the source as many destinations, as there may be.
-    #[error("there are too many already")]
+    /// The project has as many sources, or the source as many destinations, or names of them in use or used, as there
+    /// may be.
+    #[error(
+        "there are as many as there may be: 10,000 sources of a project, 32 destinations of a source and 1,000 names \
+         that they ever had; use a name again, or another source"
+    )]
     TooMany,
     /// The store failed.
     #[error(transparent)]

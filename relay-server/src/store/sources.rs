@@ -14,9 +14,6 @@ use crate::model::{Destination, DestinationId, DestinationRules, ProjectId, Sour
 /// Most live sources of a project. Each costs about 1 KiB of memory, and listing a project's events asks each once.
 const SOURCES_MAX: i64 = 10_000;
 
-/// Most destinations of a source. Each gets a copy of every event.
-pub(super) const DESTINATIONS_MAX: usize = 32;
-
 impl Store {
     /// The source of that name, of whatever project. From memory: no lock, no wait, no allocation.
     #[must_use]
@@ -114,7 +111,8 @@ impl Store {
     /// The source with a destination of that name, made if there is none; one that is there keeps its sharing.
     ///
     /// # Errors
-    /// [`SourceError::NotFound`] when there is no such source, [`SourceError::TooMany`] at 32 destinations.
+    /// [`SourceError::NotFound`] when there is no such source, [`SourceError::TooMany`] at 32 destinations or
+    /// 1,000 names ever used.
     pub async fn ensure_destination(
         &self,
         source: SourceId,
@@ -126,7 +124,7 @@ impl Store {
             if found.destinations.iter().any(|d| d.name == name) {
                 return Ok(Ok(found));
             }
-            if found.destinations.len() >= DESTINATIONS_MAX {
+            if !destinations::has_room(conn, &found, &name)? {
                 return Ok(Err(SourceError::TooMany));
             }
             destinations::add(conn, source, &name, sharing, &DestinationRules::default())?;

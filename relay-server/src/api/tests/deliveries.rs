@@ -42,7 +42,11 @@ async fn a_delivery_is_shown_with_its_attempts_by_itself_and_with_its_event() {
     });
     assert_eq!(shown, expected);
     let shown = house.call(Some(&admin), "GET", &path(format!("/events/{event}")), None).await.json();
-    assert_eq!(shown["deliveries"], json!([expected]));
+    let mut with_event = expected.clone();
+    for attempt in with_event["attempts"].as_array_mut().unwrap() {
+        attempt.as_object_mut().unwrap().remove("answer");
+    }
+    assert_eq!(shown["deliveries"], json!([with_event]), "answers stand with each delivery only");
     assert_eq!((&shown["seq"], &shown["related"]), (&json!(1), &Value::Null));
     let listed = house.call(Some(&admin), "GET", "/api/v1/deliveries", None).await.json();
     let mut line = expected;

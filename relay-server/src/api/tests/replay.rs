@@ -189,6 +189,21 @@ async fn edits_that_make_no_request_are_refused() {
         (json!({ "body": { "text": "a", "base64": "YQ==" } }), ""),
         (json!({ "body": { "base64": "!" } }), "body.base64:"),
         (json!({ "body": { "text": "x".repeat(1024 * 1024 + 1) } }), "body: at most 1 MiB"),
+        (json!({ "headers": [["Host", "bank.example"]] }), "Host is the relay's own to say"),
+        (
+            json!({ "headers": [["X-Forwarded-For", "10.0.0.1"]] }),
+            "X-Forwarded-For is the relay's own to say",
+        ),
+        (
+            json!({ "headers": [["x_forwarded_host", "bank.example"]] }),
+            "x_forwarded_host is the relay's own to say",
+        ),
+        (json!({ "headers": [["Forwarded", "for=10.0.0.1"]] }), "Forwarded is the relay's own to say"),
+        (
+            json!({ "headers": [["Proxy-Authorization", "x"]] }),
+            "Proxy-Authorization is the relay's own to say",
+        ),
+        (json!({ "remove_headers": ["Host"] }), "Host is the relay's own to say"),
         (json!({ "body": "text" }), ""),
         (json!({ "colour": "red" }), "colour"),
     ];

@@ -1,5 +1,6 @@
 //! One attempt from its lease to its settlement, on every way out.
 
+use std::path::Path;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -7,6 +8,7 @@ use protocol::codec::Extensions;
 use protocol::field::{BodyFraming, HeaderBlock};
 use protocol::head::{RequestFlags, RequestHead};
 use protocol::id::{AgentId, EventId};
+use tokio::io::AsyncReadExt;
 
 use super::{Dispatcher, Finished, Parts};
 use crate::delivery::retry_after::retry_after;
@@ -16,9 +18,13 @@ use crate::delivery::verdict::{
     AttemptOutcome, BODY_UNREADABLE, EVENT_UNREADABLE, Verdict, verdict, was_reached,
 };
 use crate::entropy;
-use crate::jq::{JqError, JqEvent, apply, document, is_match};
+use crate::jq::{JqError, JqEvent, Unshown, apply, document, is_match, looks_like_json};
 use crate::model::{AttemptRecord, Destination, RecordedAnswer, Source, Times};
 use crate::store::{EventDetail, Health, INLINE_BYTES_MAX, Leased, Next, Settlement, StoreError};
+
+/// Bytes of a body in a file that are looked at to see whether it is JSON. One that begins with more white space counts
+/// as JSON.
+const START_BYTES: u64 = 4 * 1024;
 
 /// An attempt that was leased. Dropped before its end, it is settled as one that may have reached the app.
 pub(super) struct Attempting {
@@ -189,10 +195,12 @@ impl Attempting {
         } else {
             StoredBody::Bytes(event.body.bytes)
         };
+        // A row that a person or a restored backup brought may say more than there is.
+        let is_within = usize::from(event.shape.mount) <= event.summary.target.len();
         let mut request = Request {
             method: event.summary.method,
             target: event.summary.target,
-            mount: event.shape.mount,
+            mount: if is_within { event.shape.mount } else { 0 },
             headers: event.headers,
             framing: framing.unwrap_or(if event.shape.is_chunked {
                 BodyFraming::Chunked
@@ -244,12 +252,14 @@ impl Attempting {
 
     async fn filter(&self, filter: &str, id: EventId, source: &Source, request: &Request) -> Result<(), End> {
         let id = id.text();
-        let body = bytes_for_jq(&request.body);
+        let hidden = |why: Unshown| self.hidden("filter_failed", why);
+        let body = self.body_for_filter(request).await?;
         let event = jq_event(&id, source, request, &body);
-        match self.parts().jq.run(filter, document(&event).into()).await {
+        let input = document(&event).map_err(hidden)?;
+        match self.parts().jq.run(source.project, filter, input.into()).await {
             Ok(output) if is_match(output.as_deref()) => Ok(()),
             Ok(_) => Err(End::cancelled("filtered")),
-            Err(error) => Err(self.jq_failed("filter_failed", error)),
+            Err(error) => Err(self.jq_failed("filter_failed", &error)),
         }
     }
 
@@ -262,16 +272,19 @@ impl Attempting {
     ) -> Result<(), End> {
         let id = id.text();
         let failed = |text: String| self.dead("transform_failed", text);
-        if matches!(request.body, StoredBody::File(..)) {
-            return Err(failed(format!(
-                "the body is larger than the {INLINE_BYTES_MAX} bytes a transform can take"
-            )));
-        }
-        let body = bytes_for_jq(&request.body);
+        let body = match &request.body {
+            StoredBody::Bytes(bytes) => bytes.clone(),
+            StoredBody::File(..) => {
+                return Err(failed(format!(
+                    "the body is larger than the {INLINE_BYTES_MAX} bytes a transform can take"
+                )));
+            }
+        };
         let transformed = {
             let event = jq_event(&id, source, request, &body);
-            let output = self.parts().jq.run(transform, document(&event).into()).await;
-            let output = output.map_err(|error| self.jq_failed("transform_failed", error))?;
+            let input = document(&event).map_err(|why| self.hidden("transform_failed", why))?;
+            let output = self.parts().jq.run(source.project, transform, input.into()).await;
+            let output = output.map_err(|error| self.jq_failed("transform_failed", &error))?;
             apply(output.as_deref(), &event).map_err(|error| failed(error.to_string()))?
         };
         let Some(made) = transformed else { return Err(End::cancelled("dropped_by_transform")) };
@@ -302,15 +315,38 @@ impl Attempting {
         Ok(())
     }
 
-    /// An expression that does not run is the destination's own trouble; a relay that cannot run it tries again.
-    fn jq_failed(&self, reason: &'static str, error: JqError) -> End {
-        match error {
-            JqError::Busy | JqError::Unavailable(_) => {
-                tracing::warn!(%error, delivery.id = %self.leased.delivery, "an expression could not be run; trying again");
-                End::put_back(Some(false))
-            }
-            error => self.dead(reason, error.to_string()),
+    /// What a filter sees of the body. One in a file is larger than it can take: of that it sees nothing, unless
+    /// somebody may read it as JSON.
+    async fn body_for_filter(&self, request: &Request) -> Result<Bytes, End> {
+        let path = match &request.body {
+            StoredBody::Bytes(bytes) => return Ok(bytes.clone()),
+            StoredBody::File(path, _) => path,
+        };
+        let Ok(start) = start_of(path).await else {
+            return Err(self.dead("body_unreadable", "the stored body could not be read".to_owned()));
+        };
+        if looks_like_json(&request.headers, &start) {
+            return Err(self.hidden("filter_failed", Unshown::Size));
         }
+        Ok(Bytes::new())
+    }
+
+    /// What an app may read as JSON and an expression cannot see is not sent: nobody could say what was let through.
+    fn hidden(&self, reason: &'static str, why: Unshown) -> End {
+        let text = format!(
+            "the body begins like JSON or is sent as JSON, and cannot be shown to the expression: {why}; nothing was sent"
+        );
+        self.dead(reason, text)
+    }
+
+    /// An expression that does not run is the destination's own trouble; where it was not this event that failed, the
+    /// delivery waits for another time.
+    fn jq_failed(&self, reason: &'static str, error: &JqError) -> End {
+        if error.is_passing() {
+            tracing::warn!(%error, delivery.id = %self.leased.delivery, "an expression could not be run; trying again");
+            return End::put_back(Some(false));
+        }
+        self.dead(reason, error.to_string())
     }
 
     async fn by_agent(&self, request: Request, destination: &Destination) -> End {
@@ -423,12 +459,12 @@ pub(in crate::delivery) fn judge(
     }
 }
 
-fn bytes_for_jq(body: &StoredBody) -> Bytes {
-    match body {
-        StoredBody::Bytes(bytes) => bytes.clone(),
-        // Larger than an expression can take: it sees the head only.
-        StoredBody::File(..) => Bytes::new(),
-    }
+/// The first bytes of a body in a file.
+async fn start_of(path: &Path) -> std::io::Result<Vec<u8>> {
+    let mut start = Vec::new();
+    let file = tokio::fs::File::open(path).await?;
+    file.take(START_BYTES).read_to_end(&mut start).await?;
+    Ok(start)
 }
 
 fn jq_event<'a>(id: &'a str, source: &'a Source, request: &'a Request, body: &'a Bytes) -> JqEvent<'a> {

@@ -9,7 +9,7 @@ use crate::delivery::url::UrlPolicy;
 use crate::jq::JqSettings;
 use crate::model::{
     Captured, DeliveryId, DeliveryState, DestinationRules, EventRecord, Outcome, ProjectId, RecordedAnswer,
-    SourceRules, Times,
+    RequestShape, SourceRules, Times,
 };
 use crate::store::{Acceptance, NewDelivery, Next, Start};
 
@@ -48,6 +48,10 @@ async fn home() -> Home {
 impl Home {
     /// An event with a ready delivery to each of the two destinations.
     async fn accept(&self) -> EventId {
+        self.accept_shaped(RequestShape::default()).await
+    }
+
+    async fn accept_shaped(&self, shape: RequestShape) -> EventId {
         let id = self.store.next_event_id();
         let record = Box::new(EventRecord {
             id,
@@ -56,7 +60,7 @@ impl Home {
             method: "POST".to_owned(),
             target: b"/h/mine".to_vec(),
             headers: Default::default(),
-            shape: Default::default(),
+            shape,
             body: Captured::whole(Default::default()),
             related: None,
             outcome: Outcome::Accepted("agent_away"),
@@ -129,6 +133,35 @@ async fn what_was_under_way_to_a_deleted_destination_is_not_tried_again() {
     let house = Tasks::default();
     house.spawn(home.dispatcher.clone().run());
     home.is_cancelled(event, 2).await;
+    home.tasks.begin_drain();
+    assert!(house.finish(Duration::from_secs(20)).await);
+}
+
+/// As a restored backup may have it.
+#[tokio::test]
+async fn an_event_whose_row_says_more_than_its_path_has_is_attempted_all_the_same() {
+    let home = home().await;
+    let destination = home.source.destinations[0].id;
+    let rules = DestinationRules {
+        url: Some("http://127.0.0.1:9/in".parse().unwrap()),
+        ..DestinationRules::default()
+    };
+    let change = crate::store::DestinationChange { rules: Some(rules), ..Default::default() };
+    home.store.update_destination(home.source.id, destination, change).await.unwrap();
+    let event = home.accept_shaped(RequestShape { mount: 5_000, ..RequestShape::default() }).await;
+    let house = Tasks::default();
+    house.spawn(home.dispatcher.clone().run());
+    let attempted = async {
+        loop {
+            let attempts = home.store.attempts(DeliveryId { event, no: 1 }).await.unwrap();
+            if let Some(attempt) = attempts.into_iter().next() {
+                return attempt.reason;
+            }
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+    };
+    let reason = tokio::time::timeout(Duration::from_secs(20), attempted).await.expect("an attempt in time");
+    assert_eq!(reason.as_deref(), Some("address_refused"), "it got as far as its URL");
     home.tasks.begin_drain();
     assert!(house.finish(Duration::from_secs(20)).await);
 }

@@ -355,3 +355,38 @@ async fn a_copy_that_fails_leaves_nothing() {
         "{refused}"
     );
 }
+
+#[tokio::test]
+async fn a_strangers_backup_is_restored_from_plain_files_only_and_no_more_of_them_than_it_says() {
+    let original = original().await;
+    fs::write(original.at("outside"), vec![b'2'; 9_000]).unwrap();
+    let body = original.home.store.body_files().path(original.events[2]);
+    let secret = original.data().join("signing-secret");
+    let (body_before, secret_before) = (fs::read(&body).unwrap(), fs::read(&secret).unwrap());
+    for (path, before, long) in [(&body, &body_before, 9_001), (&secret, &secret_before, 64 * 1024 + 1)] {
+        let link = || std::os::unix::fs::symlink(original.at("outside"), path).unwrap();
+        let pipe = || {
+            let made = std::process::Command::new("mkfifo").arg(path).status().unwrap();
+            assert!(made.success());
+        };
+        let longer = || fs::write(path, vec![b'x'; long]).unwrap();
+        let kinds: [(&str, &dyn Fn()); 3] =
+            [("no plain file", &link), ("no plain file", &pipe), ("longer than", &longer)];
+        for (why, make) in kinds {
+            fs::remove_file(path).unwrap();
+            make();
+            let failed = original.copy("restored", Manner::Restore).unwrap_err();
+            let CopyError::File { path: named, source } = &failed else { panic!("{failed}") };
+            assert!(named == path && source.to_string().contains(why), "{failed}: {source}");
+            assert_eq!(original.outside(), ["outside"], "nothing is left of it");
+        }
+        fs::remove_file(path).unwrap();
+        fs::write(path, before).unwrap();
+    }
+    assert!(original.copy("restored", Manner::Restore).unwrap().audit.unwrap().is_balanced());
+    // A server's own secrets may be links to where they are kept.
+    fs::rename(&secret, original.at("kept")).unwrap();
+    std::os::unix::fs::symlink(original.at("kept"), &secret).unwrap();
+    original.copy("backup", Manner::Backup).unwrap();
+    assert!(fs::symlink_metadata(original.at("backup/signing-secret")).unwrap().is_file());
+}

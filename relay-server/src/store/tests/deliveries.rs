@@ -273,3 +273,70 @@ async fn all_but_the_newest_are_cancelled_wherever_they_stand() {
     assert_eq!(home.store.cancel_waiting(to, None, "skipped").await.unwrap(), 1);
     assert_eq!(home.store.newest_waiting(to).await.unwrap(), None);
 }
+
+/// An app may send 64 KiB of header in each of a thousand attempts.
+#[tokio::test]
+async fn of_an_answers_header_the_first_whole_fields_are_kept_and_only_with_its_delivery() {
+    let home = home().await;
+    home.source(DEFAULT, "mine").await;
+    let event = home.take_in("mine").await;
+    let leased = home.lease(home.destination("mine", "default").id, 1).await[0];
+    let mut headers = HeaderBlock::default();
+    for n in 0..10 {
+        headers.push(format!("X-{n}").as_bytes(), &[b'v'; 5_000]).unwrap();
+    }
+    let body = Captured::whole(b"whole".as_slice().into());
+    let record = AttemptRecord {
+        started_ms: NOW,
+        outcome: AttemptOutcome::Answered(500),
+        text: None,
+        agent: None,
+        answer: RecordedAnswer { status: 500, headers, body },
+        times: Times::default(),
+    };
+    let (delivery, attempt) = (leased.delivery, leased.attempt);
+    let settlement = Settlement { delivery, attempt, record: Some(Box::new(record)), next: Next::Dead("x") };
+    home.store.advance(Arc::new(vec![settlement]), Vec::new(), u64::MAX).await.unwrap();
+    let kept = home.store.attempts(delivery).await.unwrap().remove(0).answer;
+    assert_eq!(
+        kept.headers.iter().map(|(name, _)| name.to_vec()).collect::<Vec<_>>(),
+        [b"X-0", b"X-1", b"X-2"]
+    );
+    assert!(kept.body.is_truncated(), "marked as cut");
+    assert_eq!(&kept.body.bytes[..], b"whole");
+    let of_event = home.store.deliveries_of(event).await.unwrap().remove(0).1.remove(0);
+    assert_eq!((of_event.status, of_event.no), (Some(500), 1));
+    assert!(of_event.answer.headers.is_empty() && of_event.answer.body.bytes.is_empty());
+}
+
+/// A name means the same destination for ever, so its row stays when it is deleted.
+#[tokio::test]
+async fn destinations_made_and_deleted_without_end_come_to_an_end() {
+    let home = home().await;
+    let source = home.source(DEFAULT, "mine").await;
+    let make = async |name: &str, rules: DestinationRules| {
+        home.store.create_destination(source, named(name), Sharing::Pool, rules).await
+    };
+    let long = DestinationRules { filter: Some("x".repeat(4_000)), ..DestinationRules::default() };
+    make("used", long).await.unwrap();
+    home.store.delete_destination(source, home.destination("mine", "used").id).await.unwrap();
+    let beside = Connection::open(home.dir.path().join("relay.db")).unwrap();
+    let rules = "SELECT length(rules) FROM destinations WHERE name = 'used'";
+    let left: u32 = beside.query_row(rules, [], |row| row.get(0)).unwrap();
+    assert!(left < 1_000, "{left} bytes of rules that nobody reads");
+    let made = beside.execute(
+        "INSERT INTO destinations (source_id, name, sharing, rules, is_primary, deleted_ms)
+         SELECT source_id, 'old-' || value, sharing, rules, 0, 1 FROM destinations, (WITH RECURSIVE n(value) AS (SELECT 1 UNION ALL SELECT value + 1 FROM n WHERE value < 997) SELECT value FROM n)
+         WHERE name = 'used'",
+        [],
+    );
+    assert_eq!(made.unwrap(), 997);
+    make("last", DestinationRules::default()).await.unwrap();
+    let refused = make("one-more", DestinationRules::default()).await;
+    assert!(matches!(&refused, Err(SourceError::TooMany)), "{refused:?}");
+    assert!(refused.unwrap_err().to_string().contains("1,000 names"));
+    let served = home.store.ensure_destination(source, named("one-more"), Sharing::Pool).await;
+    assert!(matches!(served, Err(SourceError::TooMany)), "nor by an agent that serves it");
+    let again = make("used", DestinationRules::default()).await.unwrap();
+    assert!(again.destinations.iter().any(|one| one.name.as_str() == "used"), "a name may come back");
+}
