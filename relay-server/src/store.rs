@@ -9,6 +9,7 @@ mod arrivals;
 mod audit;
 mod backup;
 mod cache;
+mod checkpoint;
 mod column;
 mod deliveries;
 mod destinations;
@@ -63,6 +64,7 @@ pub use self::retention::{Cursor, Pruned, Retention};
 pub use self::tokens::NewToken;
 
 use self::cache::Change;
+use self::checkpoint::Checkpointer;
 use self::job::{Job, Kind};
 use self::reader::Readers;
 use self::reserve::Reserve;
@@ -149,12 +151,12 @@ impl Store {
             .map_err(|source| OpenError::Directory { path: data_dir.join("bodies"), source })?;
         let readers = || (0..reader::READERS).map(|_| open::reader(&path)).collect::<Result<_, _>>();
         let shared = Arc::new(Shared::new(cache, health));
-        let writer =
-            Writer::new(conn, Arc::clone(&shared), Reserve::in_directory(data_dir)).map_err(refused)?;
+        let no_thread = |source| OpenError::Directory { path: data_dir.to_owned(), source };
+        let checkpointer = Checkpointer::start(open::checkpointer(&path)?).map_err(no_thread)?;
+        let reserve = Reserve::in_directory(data_dir);
+        let writer = Writer::new(conn, checkpointer, Arc::clone(&shared), reserve).map_err(refused)?;
         let thread = std::thread::Builder::new().name("store-writer".to_owned());
-        let thread = thread
-            .spawn(move || writer.run())
-            .map_err(|source| OpenError::Directory { path: data_dir.to_owned(), source })?;
+        let thread = thread.spawn(move || writer.run()).map_err(no_thread)?;
         let inner = Inner {
             shared,
             readers: Readers::new(readers()?),

@@ -8,6 +8,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 
 use super::error::OpenError;
@@ -100,6 +101,21 @@ fn use_log(conn: &Connection) -> rusqlite::Result<()> {
     let mut rows = change.query([])?;
     while rows.next()?.is_some() {}
     Ok(())
+}
+
+/// A connection that copies the log of an open database into it.
+pub(super) fn checkpointer(path: &Path) -> Result<Connection, OpenError> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let open = || {
+        let conn = Connection::open_with_flags(path, flags)?;
+        conn.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
+        conn.execute_batch(
+            "PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 0; PRAGMA mmap_size = 0;
+             PRAGMA trusted_schema = OFF;",
+        )?;
+        Ok(conn)
+    };
+    open().map_err(|source| refusal(path, source))
 }
 
 /// A connection that cannot write.

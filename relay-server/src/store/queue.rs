@@ -189,11 +189,6 @@ impl Queue {
         }
     }
 
-    /// Whether a job waits.
-    pub(super) fn has_jobs(&self) -> bool {
-        !self.lock().jobs.is_empty()
-    }
-
     /// Takes nothing more; what is in it is still handed out.
     pub(super) fn close(&self) {
         let mut state = self.lock();

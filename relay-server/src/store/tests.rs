@@ -695,3 +695,68 @@ async fn only_this_user_can_read_it() {
         assert_eq!(mode(&path), expected, "{}", path.display());
     }
 }
+
+#[tokio::test]
+async fn the_log_begins_anew_while_events_come_in() {
+    let home = home().await;
+    let source = home.source(DEFAULT, "hook").await;
+    let log = home.dir.path().join("relay.db-wal");
+    let (mut written, mut longest) = (0, 0);
+    for _ in 0..40 {
+        let batch = (0..64).map(|_| {
+            let mut record = event(home.store.next_event_id(), source);
+            record.body = captured(&[b'x'; 16 * 1024]);
+            let acceptance = Acceptance { record, deliveries: Vec::new(), dedupe: None };
+            home.store.accept(acceptance)
+        });
+        for accepted in futures_util::future::join_all(batch).await {
+            accepted.unwrap();
+            written += 16 * 1024;
+        }
+        longest = longest.max(std::fs::metadata(&log).unwrap().len());
+        // As commits do on a disk.
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    assert!(longest < written / 2, "a log of {longest} bytes for {written} bytes of events");
+}
+
+#[tokio::test]
+async fn lists_of_many_sources_lose_none_and_repeat_none() {
+    let home = home().await;
+    let mut sources = Vec::new();
+    for number in 0..12 {
+        sources.push(home.source(DEFAULT, &format!("s{number}")).await);
+    }
+    let elsewhere = home.store.project("elsewhere").await.unwrap();
+    let foreign = home.source(elsewhere, "foreign").await;
+    for number in 0..5_000_usize {
+        let of = if number % 3 == 0 { foreign } else { sources[number * number % sources.len()] };
+        let mut record = event(home.store.next_event_id(), of);
+        // Rare enough for a look to end without a page.
+        record.method = if number % 97 == 0 { "DELETE" } else { "POST" }.to_owned();
+        home.store.record(record).unwrap();
+    }
+    home.settled(5_000).await;
+    let read = async |method: Option<&str>, limit| {
+        let only = Only { method: method.map(str::to_owned), ..Only::default() };
+        let mut filter = EventFilter { project: DEFAULT, sources: None, before: None, limit, only };
+        let mut all = Vec::new();
+        loop {
+            let page = home.store.events(filter.clone()).await.unwrap();
+            assert!(page.events.len() <= limit);
+            all.extend(page.events);
+            let Some(next) = page.next else { return all };
+            filter.before = Some(next);
+        }
+    };
+    let all = read(None, 200).await;
+    let deleted: Vec<_> = all.iter().filter(|event| event.method == "DELETE").cloned().collect();
+    assert!(all.is_sorted_by_key(|event| std::cmp::Reverse(event.id)));
+    assert_eq!((all.len(), deleted.is_empty()), (3_333, false));
+    assert!(all.iter().all(|event| event.source != foreign));
+    for limit in [7, 50, 200] {
+        assert_eq!(read(None, limit).await, all, "by {limit}");
+        assert_eq!(read(Some("DELETE"), limit).await, deleted, "by {limit}");
+    }
+    assert!(read(Some("PATCH"), 50).await.is_empty());
+}

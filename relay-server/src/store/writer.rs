@@ -1,7 +1,5 @@
-//! The one thread that writes: batches of jobs and records, one commit each, checkpoints after the answers.
-//!
-//! A checkpoint inside a commit would make everybody of that batch wait for it, and a second connection that
-//! checkpoints would fight this one for the disk: so it is done here, explicitly, when the answers are out.
+//! The one thread that writes: batches of jobs and records, one commit each. The log is copied into the database beside
+//! it ([`super::checkpoint`]); the end of that, which lets the log begin anew, is done here, when the answers are out.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
@@ -13,6 +11,7 @@ use tokio::sync::watch;
 
 use super::arrivals::Arrivals;
 use super::cache::{Cache, Change};
+use super::checkpoint::{Checkpointer, Progress, checkpoint};
 use super::error::{Health, Meaning, StoreError, meaning};
 use super::job::{Job, Kind};
 use super::queue::{Batch, Queue};
@@ -25,10 +24,8 @@ use crate::model::{DestinationId, EventRecord};
 /// it is twice that. What a power cut can take is what was recorded within that time.
 const PACE: Duration = Duration::from_millis(100);
 
-/// Pages in the log from which on it is checkpointed when no job waits, and when one does. 8 and 32 MiB: small enough
-/// to be short, large enough that a page written often is copied once.
-const CHECKPOINT_PAGES_SOFT: u32 = 1_000;
-const CHECKPOINT_PAGES_HARD: u32 = 4_000;
+/// Pages added to the log (8 MiB) after which it is copied: large enough that a page written often is copied once.
+const CHECKPOINT_PAGES: u32 = 1_000;
 
 /// Pages in the log (256 MiB) that mean some reader keeps it from being reused.
 const LOG_PAGES_ALARM: u32 = 32_768;
@@ -72,10 +69,14 @@ impl Shared {
 
 /// The thread's own state.
 pub(super) struct Writer {
+    // Closed before the connection that writes: the last one to close looks after the log.
+    checkpointer: Checkpointer,
     conn: Connection,
     shared: Arc<Shared>,
     reserve: Reserve,
     log_pages: Arc<AtomicU32>,
+    /// Pages in the log when it was last copied.
+    copied_pages: u32,
     log_is_long: bool,
     look_again: Instant,
 }
@@ -121,7 +122,12 @@ impl Writer {
     ///
     /// # Errors
     /// When SQLite does not take the hook.
-    pub(super) fn new(conn: Connection, shared: Arc<Shared>, reserve: Reserve) -> rusqlite::Result<Self> {
+    pub(super) fn new(
+        conn: Connection,
+        checkpointer: Checkpointer,
+        shared: Arc<Shared>,
+        reserve: Reserve,
+    ) -> rusqlite::Result<Self> {
         let log_pages = Arc::new(AtomicU32::new(0));
         let seen = Arc::clone(&log_pages);
         conn.set_prepared_statement_cache_capacity(64);
@@ -130,7 +136,16 @@ impl Writer {
             seen.store(pages.unsigned_abs(), Ordering::Relaxed);
             Ok(())
         }))?;
-        Ok(Self { conn, shared, reserve, log_pages, log_is_long: false, look_again: Instant::now() })
+        Ok(Self {
+            conn,
+            shared,
+            reserve,
+            checkpointer,
+            log_pages,
+            copied_pages: 0,
+            log_is_long: false,
+            look_again: Instant::now(),
+        })
     }
 
     /// Writes until the queue is closed and empty, or the disk fails.
@@ -165,7 +180,9 @@ impl Writer {
             }
         }
         // Leaves an empty log, so that a copy of the one file is a whole backup.
-        if let Err(error) = self.checkpoint("TRUNCATE") {
+        let Self { conn, checkpointer, .. } = self;
+        drop(checkpointer);
+        if let Err(error) = checkpoint(&conn, "TRUNCATE") {
             tracing::warn!(%error, "the log could not be emptied at the end");
         }
     }
@@ -283,7 +300,23 @@ impl Writer {
 
     fn checkpoint_when_due(&mut self) {
         let pages = self.log_pages.load(Ordering::Relaxed);
-        if pages < CHECKPOINT_PAGES_SOFT || (pages < CHECKPOINT_PAGES_HARD && self.shared.queue.has_jobs()) {
+        // Fewer than before: it has begun anew.
+        self.copied_pages = self.copied_pages.min(pages);
+        match self.checkpointer.progress() {
+            Progress::AtWork => return,
+            Progress::Over(Ok(())) => {
+                match checkpoint(&self.conn, "PASSIVE") {
+                    Ok(copied) if copied.is_whole() => self.log_pages.store(0, Ordering::Relaxed),
+                    Ok(_) => {}
+                    Err(error) => self.note(&error),
+                }
+                self.copied_pages = self.log_pages.load(Ordering::Relaxed);
+                return;
+            }
+            Progress::Over(Err(error)) => self.note(&error),
+            Progress::Idle => {}
+        }
+        if pages - self.copied_pages < CHECKPOINT_PAGES {
             return;
         }
         if pages >= LOG_PAGES_ALARM && !self.log_is_long {
@@ -293,17 +326,6 @@ impl Writer {
             );
         }
         self.log_is_long = pages >= LOG_PAGES_ALARM;
-        match self.checkpoint("PASSIVE") {
-            Ok(true) => self.log_pages.store(0, Ordering::Relaxed),
-            Ok(false) => {}
-            Err(error) => self.note(&error),
-        }
-    }
-
-    /// Copies the log into the database. Says whether all of it.
-    fn checkpoint(&self, mode: &str) -> rusqlite::Result<bool> {
-        self.conn.query_row(&format!("PRAGMA wal_checkpoint({mode})"), [], |row| {
-            Ok(row.get::<_, i64>(1)? == row.get::<_, i64>(2)?)
-        })
+        self.checkpointer.begin();
     }
 }
