@@ -224,13 +224,13 @@ impl Desk {
     fn hear(&mut self) {
         let now = Instant::now();
         for destination in self.parts().store.arrivals().take() {
-            self.lane(destination, now).has_more = true;
+            self.lane(destination, now).wake();
         }
         let Inbox { seated, finished } = self.dispatcher.take_inbox();
         for destination in seated {
             let lane = self.lane(destination, now);
             lane.warm_up();
-            lane.has_more = true;
+            lane.wake();
             let store = self.parts().store.clone();
             self.parts().tasks.spawn(async move {
                 // What failed because nobody was there is worth a try now.
@@ -244,7 +244,7 @@ impl Desk {
                 self.bytes_in_flight = self.bytes_in_flight.saturating_sub(bytes);
                 self.lane(destination, now).end(bytes, was_reached, now);
             }
-            self.lane(destination, now).has_more = true;
+            self.lane(destination, now).wake();
             self.unsettled.push((destination, settlement));
         }
     }
@@ -266,6 +266,10 @@ impl Desk {
         let now = Instant::now();
         let mut takers = Vec::new();
         self.lanes.retain(|destination, lane| {
+            // Of a thousand that wait for their agents none costs the others a look.
+            if lane.is_asleep {
+                return true;
+            }
             let Some(source) = parts.store.source_of(*destination) else {
                 if lane.in_flight == 0 {
                     plan.orphaned.push(*destination);
@@ -281,8 +285,11 @@ impl Desk {
             };
             let is_held = source.rules.paused || rules.paused;
             let is_there = rules.url.is_some() || parts.registry.takes_backlog(*destination);
-            let is_laden = lane.bytes + INLINE_BYTES_MAX > BYTES_PER_LANE_MAX;
-            if is_held || !is_there || is_laden || left == 0 {
+            if is_held || !is_there {
+                lane.is_asleep = true;
+                return true;
+            }
+            if left == 0 || lane.bytes + INLINE_BYTES_MAX > BYTES_PER_LANE_MAX {
                 return true;
             }
             match lane.room(rules, now) {

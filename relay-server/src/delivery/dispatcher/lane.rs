@@ -32,6 +32,8 @@ pub(super) struct Lane {
     pub(super) bytes: u64,
     /// There may be something ready in the store.
     pub(super) has_more: bool,
+    /// Nothing may begin before something is heard of it: nobody is there, or it is paused.
+    pub(super) is_asleep: bool,
     /// When the next one waiting for its time is due.
     pub(super) due: Option<Instant>,
     failures: u32,
@@ -48,6 +50,7 @@ impl Lane {
             in_flight: 0,
             bytes: 0,
             has_more: true,
+            is_asleep: false,
             due: None,
             failures: 0,
             cool_until: None,
@@ -59,6 +62,11 @@ impl Lane {
     /// Whether nothing is open, as far as is known.
     pub(super) fn is_idle(&self) -> bool {
         self.in_flight == 0 && !self.has_more && self.due.is_none()
+    }
+
+    /// Something was heard of it.
+    pub(super) fn wake(&mut self) {
+        (self.has_more, self.is_asleep) = (true, false);
     }
 
     /// How much may begin.
