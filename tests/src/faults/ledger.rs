@@ -294,7 +294,9 @@ impl Records {
         for event in events {
             let Ok(id) = event.parse() else { return Err(format!("`{event}` is not an event's id")) };
             let deliveries = store.deliveries_of(id).await.map_err(|error| error.to_string())?;
-            for (delivery, attempts) in deliveries {
+            for (delivery, _) in deliveries {
+                // All of them: with its event only the newest twenty are told.
+                let attempts = store.attempts(delivery.id).await.map_err(|error| error.to_string())?;
                 let Some(source) = store.source_of(delivery.destination) else { continue };
                 let Some(destination) = source.destination(delivery.destination) else { continue };
                 let place = format!("{}.{}", source.slug, destination.name);
