@@ -142,7 +142,7 @@ impl Store {
     }
 
     fn try_open(data_dir: &Path, clock: Clock, health: Health) -> Result<Self, OpenError> {
-        let path = open::prepare(data_dir)?;
+        let (path, file) = open::prepare(data_dir)?;
         let refused = |source| OpenError::Database { path: path.clone(), source };
         let conn = open::writer(&path)?;
         let cache = sources::load_all(&conn).map_err(refused)?;
@@ -152,15 +152,17 @@ impl Store {
         let readers = || (0..reader::READERS).map(|_| open::reader(&path)).collect::<Result<_, _>>();
         let shared = Arc::new(Shared::new(cache, health));
         let no_thread = |source| OpenError::Directory { path: data_dir.to_owned(), source };
-        let checkpointer = Checkpointer::start(open::checkpointer(&path)?).map_err(no_thread)?;
+        let checkpointer =
+            Checkpointer::start(open::checkpointer(&path)?, file.clone()).map_err(no_thread)?;
         let reserve = Reserve::in_directory(data_dir);
-        let writer = Writer::new(conn, checkpointer, Arc::clone(&shared), reserve).map_err(refused)?;
+        let writer =
+            Writer::new(conn, file.clone(), checkpointer, Arc::clone(&shared), reserve).map_err(refused)?;
         let thread = std::thread::Builder::new().name("store-writer".to_owned());
         let thread = thread.spawn(move || writer.run()).map_err(no_thread)?;
         let inner = Inner {
             shared,
-            readers: Readers::new(readers()?),
-            own_readers: Readers::new(readers()?),
+            readers: Readers::new(readers()?, file.clone()),
+            own_readers: Readers::new(readers()?, file),
             files,
             last_key: AtomicU64::new(last_key),
             clock,

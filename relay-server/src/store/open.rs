@@ -6,6 +6,7 @@ mod tests;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use rusqlite::config::DbConfig;
@@ -41,16 +42,40 @@ const MIGRATIONS: [&str; 2] = [include_str!("schema/0001.sql"), include_str!("sc
 /// The schema this version writes.
 pub(super) const VERSION: i64 = MIGRATIONS.len() as i64;
 
+/// The database's file, beside the connections: for a sync that SQLite leaves to the writer.
+///
+/// Where a process closes any descriptor of a file, the kernel ends all locks it has on that file, SQLite's too. So
+/// whoever has a connection holds this as well, and lets go of it later.
+#[derive(Debug, Clone)]
+pub(super) struct DatabaseFile(Arc<fs::File>);
+
+impl From<fs::File> for DatabaseFile {
+    fn from(file: fs::File) -> Self {
+        Self(Arc::new(file))
+    }
+}
+
+impl DatabaseFile {
+    /// Waits until what was written to it is on disk.
+    ///
+    /// # Errors
+    /// As SQLite says it of a sync of its own.
+    pub(super) fn sync(&self) -> rusqlite::Result<()> {
+        let failed = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_IOERR_FSYNC);
+        self.0.sync_data().map_err(|error| rusqlite::Error::SqliteFailure(failed, Some(error.to_string())))
+    }
+}
+
 /// The path of the database, with the directory made and the file there, both for this user only.
-pub(super) fn prepare(data_dir: &Path) -> Result<PathBuf, OpenError> {
+pub(super) fn prepare(data_dir: &Path) -> Result<(PathBuf, DatabaseFile), OpenError> {
     if rusqlite::version_number() < SQLITE_MIN {
         return Err(OpenError::SqliteTooOld { found: rusqlite::version() });
     }
     let unusable = |source| OpenError::Directory { path: data_dir.to_owned(), source };
     make_directory(data_dir).map_err(unusable)?;
     let path = data_dir.join(FILE);
-    make_file(&path).map_err(unusable)?;
-    Ok(path)
+    let file = make_file(&path).map_err(unusable)?;
+    Ok((path, file.into()))
 }
 
 pub(super) fn make_directory(path: &Path) -> io::Result<()> {

@@ -8,6 +8,7 @@ use rusqlite::Connection;
 use tokio::sync::Semaphore;
 
 use super::error::StoreError;
+use super::open::DatabaseFile;
 
 /// Connections for the questions of callers, and so of these answered at once, and as many for the relay's own, which
 /// do not wait behind them. More would only take CPU from the requests.
@@ -25,31 +26,39 @@ const OPS_PER_LOOK: i32 = 1_000;
 /// The connections.
 #[derive(Clone)]
 pub(super) struct Readers {
-    idle: Arc<Mutex<Vec<Connection>>>,
+    idle: Arc<Idle>,
     places: Arc<Semaphore>,
+}
+
+/// Those that nobody asks.
+struct Idle {
+    conns: Mutex<Vec<Connection>>,
+    _file: DatabaseFile,
+}
+
+impl Idle {
+    fn lock(&self) -> MutexGuard<'_, Vec<Connection>> {
+        self.conns.lock().expect("nothing panics while it holds the list of readers")
+    }
 }
 
 /// A connection that goes back on every way out.
 struct Loan {
     conn: Option<Connection>,
-    idle: Arc<Mutex<Vec<Connection>>>,
-}
-
-fn lock(idle: &Mutex<Vec<Connection>>) -> MutexGuard<'_, Vec<Connection>> {
-    idle.lock().expect("nothing panics while it holds the list of readers")
+    idle: Arc<Idle>,
 }
 
 impl Drop for Loan {
     fn drop(&mut self) {
-        lock(&self.idle).extend(self.conn.take());
+        self.idle.lock().extend(self.conn.take());
     }
 }
 
 impl Readers {
     /// A pool of these connections.
-    pub(super) fn new(conns: Vec<Connection>) -> Self {
+    pub(super) fn new(conns: Vec<Connection>, file: DatabaseFile) -> Self {
         let places = Arc::new(Semaphore::new(conns.len()));
-        Self { idle: Arc::new(Mutex::new(conns)), places }
+        Self { idle: Arc::new(Idle { conns: Mutex::new(conns), _file: file }), places }
     }
 
     /// Asks a question, on a thread that may block.
@@ -62,7 +71,7 @@ impl Readers {
         let place = waiting.await.map_err(|_| StoreError::Busy)?.map_err(|_| StoreError::Closed)?;
         let idle = Arc::clone(&self.idle);
         let asked = tokio::task::spawn_blocking(move || {
-            let conn = lock(&idle).pop();
+            let conn = idle.lock().pop();
             let mut loan = Loan { conn, idle };
             let conn = loan.conn.as_mut().ok_or(StoreError::Closed)?;
             let deadline = Instant::now() + RUN_MAX;
