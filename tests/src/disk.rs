@@ -357,7 +357,9 @@ impl Disk {
         let mut live = files_under(&self.dir);
         live.sort_by(|one, other| one.0.cmp(&other.0));
         for (path, metadata) in &live {
-            if let Ok(dirty) = fs::read(self.held("dirty").join(metadata.ino().to_string())) {
+            let dirty = fs::read(self.held("dirty").join(metadata.ino().to_string()));
+            // Empty where the program was killed before its first write to the file.
+            if let Some(dirty) = dirty.ok().filter(|dirty| !dirty.is_empty()) {
                 tear_file(path, metadata.len(), &self.object(metadata.ino()), &dirty, dice).expect("torn");
             }
         }
