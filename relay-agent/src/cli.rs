@@ -21,6 +21,8 @@ mod logout;
 mod moments;
 mod names;
 mod pause;
+mod provider;
+mod providers;
 mod publish;
 mod query;
 mod record;
@@ -33,7 +35,9 @@ mod source;
 mod sources;
 mod status;
 mod tail;
+mod trigger;
 mod up;
+mod verify;
 mod wait;
 
 use std::ffi::OsString;
@@ -58,6 +62,8 @@ Examples:
   relay-agent replay fixtures --to 3000     and to a local app again, without a server
   relay-agent replay evt_…                  an event once more, by the server
   relay-agent wait --event push             until one was delivered; for scripts
+  relay-agent trigger stripe invoice.paid   a signed sample, without any account
+  relay-agent verify evt_…                  why a signature is good, or is not
   relay-agent doctor                        what stands between you and the server
 
 Exit codes:
@@ -147,6 +153,9 @@ enum Verb {
     Record(record::Args),
     Replay(Box<replay::Args>),
     Publish(publish::Args),
+    Providers(providers::Args),
+    Trigger(trigger::Args),
+    Verify(verify::Args),
     Deliveries(deliveries::Args),
     Cancel(cancel::Args),
     Backlog(backlog::Args),
@@ -229,6 +238,9 @@ pub(crate) async fn run(cli: Cli) -> Exit {
         Verb::Record(args) => record::run(&context, args).await,
         Verb::Replay(args) => replay::run(&context, *args).await,
         Verb::Publish(args) => publish::run(&context, args).await,
+        Verb::Providers(args) => providers::run(&context, args),
+        Verb::Trigger(args) => trigger::run(&context, args).await,
+        Verb::Verify(args) => verify::run(&context, args).await,
         Verb::Deliveries(args) => deliveries::run(&context, args).await,
         Verb::Cancel(args) => cancel::run(&context, args).await,
         Verb::Backlog(args) => backlog::run(&context, args).await,

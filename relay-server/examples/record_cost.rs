@@ -105,6 +105,7 @@ fn event(
         shape: Default::default(),
         related: None,
         is_accepted: false,
+        known: Default::default(),
         agent: Some(AgentId(7)),
         answer: RecordedAnswer {
             status: 200,

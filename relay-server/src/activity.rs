@@ -193,6 +193,7 @@ mod tests {
             shape: Default::default(),
             related: None,
             is_accepted: false,
+            known: Default::default(),
             agent: None,
             answer: RecordedAnswer { status: 200, headers: Default::default(), body: Captured::default() },
             times: Times::default(),

@@ -23,9 +23,11 @@ mod openapi;
 mod publish;
 mod replay;
 mod rules;
+mod secrets;
 mod sources;
 mod stream;
 mod tokens;
+mod trigger;
 
 #[cfg(test)]
 mod tests;
@@ -50,6 +52,7 @@ use crate::delivery::url::UrlSender;
 use crate::jq::Jq;
 use crate::metrics::Metrics;
 use crate::model::{DestinationId, ProjectId, TokenId};
+use crate::sender::Senders;
 use crate::signing::SigningKey;
 use crate::store::Store;
 
@@ -76,6 +79,8 @@ pub struct ApiState {
     pub urls: UrlSender,
     /// Makes the secrets of destinations.
     pub signing: SigningKey,
+    /// Keeps the secrets of sources.
+    pub senders: Senders,
     /// Held while rules are read, checked against each other and written back.
     pub changing: Arc<Mutex<()>>,
     /// Agents connected for a project.
@@ -100,6 +105,10 @@ fn v1() -> Vec<(&'static str, MethodRouter<ApiState>)> {
         ("/sources", get(sources::list).post(sources::create)),
         ("/sources/{slug}", get(sources::show).patch(sources::change).delete(sources::delete)),
         ("/sources/{slug}/publish", post(publish::publish).layer(up_to(publish::CALL_BYTES_MAX))),
+        ("/sources/{slug}/trigger", post(trigger::trigger).layer(up_to(trigger::CALL_BYTES_MAX))),
+        ("/sources/{slug}/secrets", get(secrets::list).post(secrets::create)),
+        ("/sources/{slug}/secrets/{id}", delete(secrets::delete)),
+        ("/sources/{slug}/pair", post(secrets::pair)),
         ("/sources/{slug}/ledger", get(ledger::show)),
         ("/sources/{slug}/destinations", get(destinations::list).post(destinations::create)),
         ("/sources/{slug}/destinations/{name}",

@@ -65,6 +65,8 @@ pub struct Config {
     pub jq: JqConfig,
     /// How long events are kept.
     pub retention: RetentionConfig,
+    /// With what secrets of sources are encrypted.
+    pub secrets: SecretsConfig,
     /// What is logged, and how.
     pub log: LogConfig,
 }
@@ -141,6 +143,44 @@ impl RetentionConfig {
     }
 }
 
+/// With what secrets of sources are encrypted.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct SecretsConfig {
+    /// A file of 32 bytes, made on the first start. Default: `secrets-key` in the data directory.
+    pub key_file: Option<PathBuf>,
+    /// The key itself, from the environment (`RELAY_SECRETS_KEY`); no file is read or made then.
+    #[serde(skip)]
+    pub key: Option<SecretsKey>,
+}
+
+/// 32 bytes. Shows nothing of itself in `Debug`.
+#[derive(Clone, PartialEq, Eq)]
+pub struct SecretsKey(pub [u8; 32]);
+
+impl std::fmt::Debug for SecretsKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("SecretsKey(…)")
+    }
+}
+
+impl std::str::FromStr for SecretsKey {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let wrong = "64 hexadecimal digits, as `openssl rand -hex 32` prints them";
+        let text = text.trim();
+        if text.len() != 64 || !text.bytes().all(|b| b.is_ascii_hexdigit()) {
+            return Err(wrong);
+        }
+        let mut key = [0; 32];
+        for (at, byte) in key.iter_mut().enumerate() {
+            *byte = u8::from_str_radix(&text[2 * at..2 * at + 2], 16).map_err(|_| wrong)?;
+        }
+        Ok(Self(key))
+    }
+}
+
 /// How log lines look.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -175,6 +215,7 @@ impl Default for Config {
             urls: UrlPolicy::default(),
             jq: JqConfig::default(),
             retention: RetentionConfig::default(),
+            secrets: SecretsConfig::default(),
             log: LogConfig::default(),
         }
     }

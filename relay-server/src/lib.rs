@@ -23,6 +23,7 @@ pub mod jq;
 pub mod metrics;
 pub mod model;
 pub mod refusal;
+pub mod sender;
 pub mod serve;
 pub mod signing;
 pub mod store;

@@ -3,6 +3,7 @@
 //! Plain values. Parsed at the door (API, configuration, store), never looked at twice afterwards.
 
 mod delivery;
+mod sender;
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -15,8 +16,10 @@ use protocol::id::{AgentId, DestinationName, EventId, Slug};
 use serde::{Deserialize, Serialize};
 
 pub use self::delivery::{AttemptRecord, Delivery, DeliveryId, DeliveryState, NotADelivery};
+pub use self::sender::{GreetBy, Known, ProviderRules, SealedSecret, SecretId, SignatureSeen};
 use crate::delivery::schedule::Schedule;
 use crate::delivery::url::TargetUrl;
+use crate::sender::OnceGuard;
 
 /// Row id of a project. Nothing of another project is visible, not even its existence.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -168,6 +171,8 @@ pub struct SourceRules {
     pub accepted: AcceptedReply,
     /// See [`Dedupe`]; `None` takes every copy for a webhook of its own.
     pub dedupe: Option<Dedupe>,
+    /// See [`ProviderRules`]; `None`: whoever knows the URL.
+    pub provider: Option<ProviderRules>,
 }
 
 impl Default for SourceRules {
@@ -187,6 +192,7 @@ impl Default for SourceRules {
             if_sender_leaves: IfSenderLeaves::default(),
             accepted: AcceptedReply::default(),
             dedupe: None,
+            provider: None,
         }
     }
 }
@@ -274,6 +280,10 @@ pub struct Source {
     pub destinations: Vec<Destination>,
     /// Unix milliseconds.
     pub created_ms: u64,
+    /// By what its provider's signatures are checked, oldest first.
+    pub secrets: Vec<SealedSecret>,
+    /// Made of rules and secrets when it is first needed.
+    pub guard: OnceGuard,
 }
 
 /// What a token allows.
@@ -360,6 +370,8 @@ pub enum Outcome {
     Accepted(&'static str),
     /// A copy of an event that was taken before.
     Duplicate,
+    /// A challenge of the provider, of this kind, that the relay answered itself.
+    Greeted(&'static str),
 }
 
 /// Where the time of one exchange went, in microseconds.
@@ -428,4 +440,6 @@ pub struct EventRecord {
     pub times: Times,
     /// It was accepted and is in the store already: only what came later is added.
     pub is_accepted: bool,
+    /// See [`Known`].
+    pub known: Known,
 }

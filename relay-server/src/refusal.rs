@@ -14,6 +14,12 @@ pub enum Refusal {
     /// The source does not take senders from there.
     #[error("this source does not take requests from your network")]
     NetworkRefused,
+    /// Not signed as the source's provider signs.
+    #[error("the signature does not match; the source's owner can see why")]
+    SignatureInvalid,
+    /// Whether it is signed cannot be found out now.
+    #[error("the signature cannot be checked at the moment; send it again later")]
+    Unverifiable,
     /// Nobody serves the source, and the sender's own retry is to do the work.
     #[error("no agent is connected for this source; send it again later")]
     AgentAway,
@@ -64,6 +70,7 @@ impl Refusal {
     pub const fn status(self) -> u16 {
         match self {
             Self::BadRequest(_) => 400,
+            Self::SignatureInvalid => 401,
             Self::NetworkRefused => 403,
             Self::SourceNotFound => 404,
             Self::MethodRefused => 405,
@@ -73,7 +80,12 @@ impl Refusal {
             Self::RateLimited => 429,
             Self::HeaderTooLarge => 431,
             Self::AppRefused | Self::AppBroke => 502,
-            Self::AgentAway | Self::Paused | Self::DiskFull | Self::Overloaded | Self::Draining => 503,
+            Self::Unverifiable
+            | Self::AgentAway
+            | Self::Paused
+            | Self::DiskFull
+            | Self::Overloaded
+            | Self::Draining => 503,
             Self::AppSlow => 504,
         }
     }
@@ -85,6 +97,8 @@ impl Refusal {
             Self::SourceNotFound => "source_not_found",
             Self::MethodRefused => "method_refused",
             Self::NetworkRefused => "network_refused",
+            Self::SignatureInvalid => "signature_invalid",
+            Self::Unverifiable => "signature_unverifiable",
             Self::AgentAway => "agent_away",
             Self::Paused => "source_paused",
             Self::AppRefused => "app_refused",
@@ -108,7 +122,7 @@ impl Refusal {
         match self {
             Self::RateLimited | Self::Overloaded => Some(Duration::from_secs(1)),
             Self::Draining => Some(Duration::from_secs(2)),
-            Self::AgentAway => Some(Duration::from_secs(10)),
+            Self::AgentAway | Self::Unverifiable => Some(Duration::from_secs(10)),
             Self::DiskFull => Some(Duration::from_secs(5)),
             Self::Paused => Some(Duration::from_secs(60)),
             _ => None,

@@ -33,6 +33,7 @@ use crate::ingress::route::Router;
 use crate::ingress::tls;
 use crate::jq::{Jq, JqSettings};
 use crate::metrics::Metrics;
+use crate::sender::{Senders, Vault};
 use crate::signing::SigningKey;
 use crate::store::{Cursor, DirectoryLock, OpenError, Retention, Store, StoreError};
 use crate::tunnel::calls::Calls;
@@ -305,6 +306,14 @@ impl Server {
         let jq = Jq::new(JqSettings::new(program));
         let urls = UrlSender::new(config.urls.clone(), house.clone());
         let urls = urls.map_err(failed("what URLs are sent with", None))?;
+        let vault_file =
+            config.secrets.key_file.clone().unwrap_or_else(|| config.data.join("secrets-key"));
+        let vault = match &config.secrets.key {
+            Some(key) => Vault::new(&EndpointSecret::new(key.0)),
+            None => Vault::load_or_keep(&vault_file, entropy::random())
+                .map_err(failed("the key of sources' secrets", Some(&vault_file)))?,
+        };
+        let senders = Senders::new(vault, &addresses.public_url, urls.clone(), clock.clone());
         let dispatcher = Dispatcher::new(Parts {
             store: store.clone(),
             registry: registry.clone(),
@@ -313,6 +322,7 @@ impl Server {
             signing: signing.clone(),
             metrics: Arc::clone(&metrics),
             activity: activity.clone(),
+            senders: senders.clone(),
             clock: clock.clone(),
             tasks: public.clone(),
         });
@@ -324,6 +334,7 @@ impl Server {
             jq,
             urls,
             signing,
+            senders: senders.clone(),
             changing: Arc::default(),
             agents: {
                 let registry = registry.clone();
@@ -382,6 +393,7 @@ impl Server {
                 dispatcher: dispatcher.clone(),
                 under_way: UnderWay::default(),
                 turns: Turns::default(),
+                senders,
                 clock: clock.clone(),
                 tasks: public.clone(),
             },

@@ -28,6 +28,7 @@ mod record;
 mod replay;
 mod reserve;
 mod retention;
+mod secrets;
 mod sources;
 mod tokens;
 mod writer;

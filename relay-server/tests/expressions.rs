@@ -16,6 +16,7 @@ use relay_server::clock::Clock;
 use relay_server::delivery::url::{UrlPolicy, UrlSender};
 use relay_server::jq::{Jq, JqSettings};
 use relay_server::model::{Scope, SourceRules};
+use relay_server::sender::{Senders, Vault};
 use relay_server::signing::SigningKey;
 use relay_server::store::{DEFAULT_PROJECT, Store};
 use serde_json::{Value, json};
@@ -39,13 +40,16 @@ async fn house() -> House {
     // However busy the machine is, only what never ends takes this long.
     let patient = std::time::Duration::from_secs(20);
     let program = PathBuf::from(env!("CARGO_BIN_EXE_relay-server"));
+    let urls = UrlSender::new(UrlPolicy::default(), link::Tasks::default()).expect("a sender");
+    let vault = Vault::new(&link::EndpointSecret::new([9; 32]));
     let state = ApiState {
+        senders: Senders::new(vault, "https://relay.example", urls.clone(), clock.clone()),
         store,
         metrics: Arc::default(),
         activity: Activity::default(),
         clock,
         jq: Jq::new(JqSettings { time_max: patient, ..JqSettings::new(program) }),
-        urls: UrlSender::new(UrlPolicy::default(), link::Tasks::default()).expect("a sender"),
+        urls,
         signing: SigningKey::load_or_keep(&dir.path().join("signing-secret"), [7; 32]).expect("a key"),
         changing: Arc::default(),
         agents: Arc::new(|_| Vec::new()),

@@ -7,10 +7,11 @@ use std::time::Duration;
 use protocol::id::AgentId;
 use relay_agent::{Agent, AgentEvent, LinkState, Route, Settings, Token};
 use relay_server::clock::Clock;
-use relay_server::model::{DestinationRules, ProjectId, Scope, SourceRules};
+use relay_server::model::{DestinationRules, ProjectId, ProviderRules, Scope, SourceRules};
 use relay_server::serve::Addresses;
 use relay_server::store::{Audit, DestinationChange};
 use relay_server::{Config, Server};
+use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::sync::mpsc;
 
@@ -165,6 +166,36 @@ impl World {
     pub async fn token(&self, scope: Scope) -> String {
         let made = self.server().store().create_token(self.project, scope, "test", None).await;
         made.expect("the token is made").text.0
+    }
+
+    /// Calls the API on the admin listener as its owner does: the status, and what was answered.
+    pub async fn api(&self, method: &str, path: &str, body: Option<Value>) -> (u16, Value) {
+        let token = self.token(Scope::Admin).await;
+        let body = body.map(|body| body.to_string()).unwrap_or_default();
+        let request = format!(
+            "{method} /api/v1{path} HTTP/1.1\r\nHost: {}\r\nAuthorization: Bearer {token}\r\nConnection: close\r\n\
+             Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
+            self.addresses.admin,
+            body.len()
+        );
+        let answer = client::exchange(self.addresses.admin, request.as_bytes()).await;
+        (answer.status, serde_json::from_slice(&answer.body).unwrap_or(Value::Null))
+    }
+
+    /// A source whose provider is this one, and what it signs with.
+    pub async fn provided(&self, name: &str, provider: &str, secret: &str, change: impl FnOnce(&mut SourceRules)) {
+        let provider = ProviderRules { name: provider.to_owned(), ..ProviderRules::default() };
+        let mut rules = SourceRules { provider: Some(provider), ..SourceRules::default() };
+        change(&mut rules);
+        self.source(name, rules).await;
+        self.secret(name, secret).await;
+    }
+
+    /// One more secret of a source.
+    pub async fn secret(&self, name: &str, secret: &str) {
+        let path = format!("/sources/{name}/secrets");
+        let (status, answer) = self.api("POST", &path, Some(json!({ "secret": secret }))).await;
+        assert_eq!(status, 201, "{answer}");
     }
 
     /// What an agent with a token of scope `agent` is started with, dialling `tunnel`.

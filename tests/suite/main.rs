@@ -17,6 +17,7 @@ mod hostile;
 mod http2;
 mod main_job;
 mod programs;
+mod providers;
 mod public_tls;
 mod reply_table;
 mod sharing;

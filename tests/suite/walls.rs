@@ -32,7 +32,7 @@ fn sources(under: &str) -> Vec<(String, String)> {
     found
 }
 
-const ALL: [&str; 4] = ["protocol/src", "link/src", "relay-server/src", "relay-agent/src"];
+const ALL: [&str; 5] = ["protocol/src", "provider/src", "link/src", "relay-server/src", "relay-agent/src"];
 
 /// Fails with every place where `word` stands outside `allowed`.
 fn only_in(word: &str, folders: &[&str], allowed: &[&str]) {
@@ -57,6 +57,13 @@ fn protocol_knows_no_io() {
         "::now()",
     ] {
         only_in(word, &["protocol/src"], &[]);
+    }
+}
+
+#[test]
+fn providers_know_no_io() {
+    for word in ["tokio", "hyper", "tracing", "rusqlite", "std::net", "std::fs", "async fn", "::now()", "println"] {
+        only_in(word, &["provider/src"], &[]);
     }
 }
 

@@ -12,7 +12,8 @@ use relay_agent::{HostField, Route, Target};
 use super::Exit;
 use super::context::{Context, require_file};
 use super::filter::one_of;
-use super::serve::{ReplyRule, Wishes, serve};
+use super::provider::ProviderArgs;
+use super::serve::{SourceWish, Wishes, serve};
 use crate::config::join_line::host_and_port;
 use crate::config::{state, words};
 
@@ -23,6 +24,7 @@ Examples:
   relay-agent forward ci https://ci.internal --host preserve --target-ca internal-ca.pem
   relay-agent forward app unix:/run/app.sock
   relay-agent forward github 3000 --backlog latest --reply accepted
+  relay-agent forward github 3000 --provider github --secret-file secret
 
 When stdout is not a terminal, or with --json, every line is a JSON object; docs/agent.md lists them.";
 
@@ -61,6 +63,8 @@ pub(super) struct Args {
     #[arg(long, value_name = "HOW", value_parser = reply)]
     reply: Option<String>,
     #[command(flatten)]
+    sender: ProviderArgs,
+    #[command(flatten)]
     wishes: Wishes,
 }
 
@@ -80,7 +84,12 @@ pub(super) async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
             state::source_for(&context.directory()?, &host_and_port(&server), &target, random())?
         }
     };
-    let rule = args.reply.map(|reply| ReplyRule { source: source.clone(), reply });
+    let wish = SourceWish {
+        source: source.clone(),
+        reply: args.reply,
+        provider: args.sender.rules(),
+        secret: args.sender.secret()?,
+    };
     let route = Route {
         destination: args.destination,
         host: args.host,
@@ -92,5 +101,5 @@ pub(super) async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
     };
     let mut settings = context.settings(server, vec![route])?;
     settings.target_ca = args.target_ca;
-    serve(context, settings, args.wishes, rule).await
+    serve(context, settings, args.wishes, wish.or_none()).await
 }

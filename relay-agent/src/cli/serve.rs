@@ -12,7 +12,7 @@ use futures_util::stream::FuturesUnordered;
 use protocol::control::ServeError;
 use protocol::id::{DestinationName, Slug};
 use relay_agent::{Agent, AgentEvent, EndReason, LinkState, Route, Settings, clock};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use tokio::sync::mpsc::Receiver;
 
 use self::returning::{Choice, Keep, Returning, Step};
@@ -21,6 +21,7 @@ use super::ask::{AskError, refusal};
 use super::context::Context;
 use super::exit::Exit;
 use super::filter::one_of;
+use super::provider::secret_body;
 use super::query::Query;
 use super::records;
 use super::signals::Signals;
@@ -46,7 +47,7 @@ pub(crate) enum ServeEnd {
     #[error("nothing is served: {0}")]
     NothingServed(ServeError),
     /// The source is served, but its senders are not answered as was asked for.
-    #[error("the rule `reply` of {of} cannot be set: {error}")]
+    #[error("the rules of {of} cannot be set: {error}")]
     RuleNotSet {
         /// The source.
         of: Slug,
@@ -102,12 +103,30 @@ impl Wishes {
     }
 }
 
-/// How the senders of a source are answered, as its rule says.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct ReplyRule {
+/// What is to be set at a source before it is served.
+#[derive(Clone, PartialEq, Eq)]
+pub(super) struct SourceWish {
     pub(super) source: Slug,
-    /// `live` or `accepted`.
-    pub(super) reply: String,
+    /// How its senders are answered: `live` or `accepted`.
+    pub(super) reply: Option<String>,
+    /// Who they are, as the API says it.
+    pub(super) provider: Option<Value>,
+    /// What they sign with.
+    pub(super) secret: Option<String>,
+}
+
+impl SourceWish {
+    /// The wish, if there is anything to it.
+    pub(super) fn or_none(self) -> Option<Self> {
+        let is_any = self.reply.is_some() || self.provider.is_some() || self.secret.is_some();
+        is_any.then_some(self)
+    }
+
+    fn rules(&self) -> Map<String, Value> {
+        let reply = self.reply.as_deref().map(|reply| ("reply".to_owned(), Value::from(reply)));
+        let provider = self.provider.clone().map(|provider| ("provider".to_owned(), provider));
+        reply.into_iter().chain(provider).collect()
+    }
 }
 
 /// Serves the routes of `settings` and shows what happens.
@@ -115,7 +134,7 @@ pub(super) async fn serve(
     context: &Context,
     mut settings: Settings,
     wishes: Wishes,
-    rule: Option<ReplyRule>,
+    rule: Option<SourceWish>,
 ) -> anyhow::Result<Exit> {
     let mut signals = Signals::new()?;
     let choice = wishes.choice(context);
@@ -182,7 +201,7 @@ impl From<ServeEnd> for ServeStop {
 /// What a call to the server came to.
 enum Called {
     Cancelled(usize, Keep, Result<u64, String>),
-    RuleSet(ReplyRule, Result<(), AskError>),
+    RuleSet(SourceWish, Result<(), AskError>),
 }
 
 type Call<'a> = Pin<Box<dyn Future<Output = Called> + 'a>>;
@@ -200,7 +219,7 @@ struct Serving<'a> {
     log: Log,
     standing: Standing,
     returning: Returning,
-    rule: Option<ReplyRule>,
+    rule: Option<SourceWish>,
     calls: FuturesUnordered<Call<'a>>,
     /// The question as it was last shown, and how many lines have followed it.
     asked: Option<(String, usize)>,
@@ -316,17 +335,23 @@ impl Serving<'_> {
         Ok(true)
     }
 
-    fn rule_is_set(&mut self, rule: &ReplyRule, result: Result<(), AskError>) -> Result<(), ServeEnd> {
-        let ReplyRule { source, reply } = rule;
+    fn rule_is_set(&mut self, wish: &SourceWish, result: Result<(), AskError>) -> Result<(), ServeEnd> {
+        let source = &wish.source;
         result.map_err(|error| ServeEnd::RuleNotSet { of: source.clone(), error })?;
-        let rules = json!({ "reply": reply });
-        let text = match reply.as_str() {
+        let mut texts = Vec::new();
+        texts.extend(wish.reply.as_deref().map(|reply| match reply {
             "accepted" => format!("reply of {source}: accepted; senders get 202 once an event is stored"),
             _ => format!("reply of {source}: {reply}; senders get the app's own answer"),
-        };
+        }));
+        if wish.secret.is_some() {
+            texts.push(format!("signatures of {source} are checked"));
+        } else if wish.provider.as_ref().is_some_and(|provider| !provider.is_null()) {
+            texts.push(format!("provider of {source} set; without a secret nothing is checked: --secret-file"));
+        }
+        let rules = wish.rules();
         let object =
             |at: &str| json!({ "type": "rules", "at": at, "source": source.as_str(), "rules": rules });
-        Ok(self.log.tell(&text, object)?)
+        Ok(self.log.tell(&texts.join("; "), object)?)
     }
 
     /// The last word on what nobody answered.
@@ -338,12 +363,19 @@ impl Serving<'_> {
     }
 }
 
-/// Sets the rule.
-async fn set_rule(agent: &Agent, rule: ReplyRule) -> Called {
-    let path = Query::of(format!("/sources/{}", rule.source));
-    let body = json!({ "rules": { "reply": rule.reply } });
-    let result = call(agent, "PATCH", path.text(), &body).await.map(drop);
-    Called::RuleSet(rule, result)
+/// Sets what is wished for.
+async fn set_rule(agent: &Agent, wish: SourceWish) -> Called {
+    let path = Query::of(format!("/sources/{}", wish.source));
+    let rules = wish.rules();
+    let mut result = Ok(());
+    if !rules.is_empty() {
+        result = call(agent, "PATCH", path.text(), &json!({ "rules": rules })).await.map(drop);
+    }
+    if let (Ok(()), Some(secret)) = (&result, &wish.secret) {
+        let path = Query::of(format!("/sources/{}/secrets", wish.source));
+        result = call(agent, "POST", path.text(), &secret_body(secret)).await.map(drop);
+    }
+    Called::RuleSet(wish, result)
 }
 
 /// A call that is made again while the link comes and goes.

@@ -4,8 +4,9 @@ use protocol::id::Slug;
 use serde_json::{Map, Value, json};
 
 use super::Exit;
-use super::ask::Asker;
+use super::ask::{AskError, Asker};
 use super::context::Context;
+use super::provider::{ProviderArgs, secret_body};
 use super::query::Query;
 use super::records;
 use crate::output::escape;
@@ -18,6 +19,8 @@ Examples:
   relay-agent source github 'methods=[\"POST\"]' patience_ms=9000
   relay-agent source github 'dedupe={\"by\":\"body\"}'
   relay-agent source github dedupe=null          back to its default
+  relay-agent source github --provider github --secret-file secret
+  relay-agent source github --forget-secret 3    once the new one is in use
 
 A VALUE is JSON; text that is none is taken as a string. docs/server.md describes every rule.";
 
@@ -31,6 +34,14 @@ pub(super) struct Args {
     /// Rules to change; `null` sets one back to its default
     #[arg(value_name = "KEY=VALUE", value_parser = rule)]
     rules: Vec<(String, Value)>,
+    #[command(flatten)]
+    sender: ProviderArgs,
+    /// Forget this secret; what it signed is refused from then on
+    #[arg(long, value_name = "ID")]
+    forget_secret: Option<i64>,
+    /// Take the secret out of the provider's next handshake, for ten minutes from now (Asana, Notion)
+    #[arg(long)]
+    pair: bool,
 }
 
 fn rule(text: &str) -> Result<(String, Value), String> {
@@ -51,12 +62,25 @@ fn rule(text: &str) -> Result<(String, Value), String> {
 pub(super) async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
     let path = Query::of(format!("/sources/{}", args.name));
     let mut asker = Asker::open(context).await?;
-    let source = if args.rules.is_empty() {
-        asker.get(path.text()).await?
-    } else {
-        let rules: Map<String, Value> = args.rules.into_iter().collect();
-        asker.patch(path.text(), &json!({ "rules": rules })).await?
-    };
+    let secret = args.sender.secret()?;
+    let mut rules: Map<String, Value> = args.rules.into_iter().collect();
+    rules.extend(args.sender.rules().map(|provider| ("provider".to_owned(), provider)));
+    if !rules.is_empty() {
+        set(&mut asker, &args.name, rules).await?;
+    }
+    let below = |rest: &str| Query::of(format!("/sources/{}/{rest}", args.name));
+    if let Some(secret) = secret {
+        asker.post(below("secrets").text(), &secret_body(&secret)).await?;
+    }
+    if let Some(id) = args.forget_secret {
+        asker.delete(below(&format!("secrets/{id}")).text()).await?;
+    }
+    if args.pair {
+        let open = asker.post(below("pair").text(), &json!({})).await?;
+        let until = records::moment_or_dash(&open, "until", &context.zone);
+        context.output.say(&format!("{} takes a secret from its provider's next handshake, until {until}", args.name));
+    }
+    let source = asker.get(path.text()).await?;
     asker.close().await;
     if context.output.json {
         context.output.object(&source)?;
@@ -64,6 +88,18 @@ pub(super) async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
         describe(&source, context).iter().try_for_each(|line| context.output.data(line))?;
     }
     Ok(Exit::Done)
+}
+
+/// Changes the rules of a source; makes it where there is none.
+async fn set(asker: &mut Asker, name: &Slug, rules: Map<String, Value>) -> Result<(), AskError> {
+    let path = Query::of(format!("/sources/{name}"));
+    match asker.patch(path.text(), &json!({ "rules": &rules })).await {
+        Err(AskError::Refused { status: 404, .. }) => {
+            let body = json!({ "slug": name.as_str(), "rules": rules });
+            asker.post(Query::of("/sources".to_owned()).text(), &body).await.map(drop)
+        }
+        changed => changed.map(drop),
+    }
 }
 
 fn describe(source: &Value, context: &Context) -> Vec<String> {
@@ -76,6 +112,17 @@ fn describe(source: &Value, context: &Context) -> Vec<String> {
     ];
     let names = records::list(source, "destinations").iter().filter_map(|d| records::text(d, "name"));
     lines.push(fact("destinations", &names.collect::<Vec<_>>().join(", ")));
+    lines.extend(records::list(source, "secrets").iter().map(|secret| {
+        let id = records::number(secret, "id").unwrap_or_default();
+        let made = records::moment_or_dash(secret, "created_at", &context.zone);
+        fact("secret", &format!("{id}, since {made}  {}", records::text(secret, "label").unwrap_or_default()))
+    }));
+    let provider = source.get("rules").and_then(|rules| rules.get("provider"));
+    if let Some(name) = provider.and_then(|provider| records::text(provider, "name")) {
+        let is_checked = !records::list(source, "secrets").is_empty();
+        lines.push(fact("signatures", if is_checked { "checked" } else { "not checked: no secret yet" }));
+        lines.extend(provider::find(name).map(|known| fact("advice", &known.facts.advice)));
+    }
     let rules = source.get("rules").and_then(Value::as_object);
     lines.push(String::new());
     lines.extend(rules.into_iter().flatten().map(|(name, value)| {

@@ -63,6 +63,8 @@ struct AttemptView<'a> {
     text: Option<&'a str>,
     agent: Option<String>,
     status: Option<u16>,
+    /// Signed afresh, with the provider's scheme, for this attempt.
+    is_resigned: bool,
     connect_us: u64,
     app_us: u64,
     total_us: u64,
@@ -95,6 +97,7 @@ fn attempt(attempt: &Attempt, answers: Answers) -> AttemptView<'_> {
         text: attempt.text.as_deref(),
         agent: attempt.agent.map(|agent| agent.to_string()),
         status: attempt.status,
+        is_resigned: attempt.is_resigned,
         connect_us: attempt.times.connect_us,
         app_us: attempt.times.app_us,
         total_us: attempt.times.total_us,

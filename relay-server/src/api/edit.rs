@@ -12,7 +12,7 @@ use serde::Deserialize;
 use super::error::ApiError;
 use super::rules::is_reserved;
 use crate::jq::is_free;
-use crate::model::{Captured, EventRecord, Outcome, RecordedAnswer, RequestShape, Times};
+use crate::model::{Captured, EventRecord, Known, Outcome, RecordedAnswer, RequestShape, Times};
 use crate::store::{EventDetail, INLINE_BYTES_MAX};
 
 /// Where an event is to be sent again, and what is to be other than in the original.
@@ -93,6 +93,7 @@ impl Wish {
             answer: RecordedAnswer { status: 202, ..RecordedAnswer::default() },
             times: Times::default(),
             is_accepted: false,
+            known: Known { name: summary.name, sender_id: summary.sender_id, ..Known::default() },
         }))
     }
 

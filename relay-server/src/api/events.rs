@@ -34,6 +34,10 @@ pub(super) struct EventView<'a> {
     status: u16,
     outcome: OutcomeKind,
     reason: Option<&'a str>,
+    /// The provider's name for it, such as `pull_request.opened`.
+    name: Option<&'a str>,
+    /// What came of checking its signature; null: nobody asked for it.
+    signature: Option<&'a str>,
     agent: Option<String>,
     body_bytes: u64,
     answer_bytes: u64,
@@ -53,6 +57,8 @@ pub(super) fn view(event: &EventSummary, source: String) -> EventView<'_> {
         status: event.status,
         outcome: event.outcome,
         reason: event.reason.as_deref(),
+        name: event.name.as_deref(),
+        signature: event.signature.as_deref(),
         agent: event.agent.map(|agent| agent.to_string()),
         body_bytes: event.request_bytes,
         answer_bytes: event.answer_bytes,
@@ -170,6 +176,8 @@ struct DetailView<'a> {
     summary: EventView<'a>,
     seq: Option<u64>,
     related: Option<String>,
+    sender_id: Option<String>,
+    signature_text: Option<String>,
     headers: Vec<[String; 2]>,
     exact: Option<ExactView>,
     body: BodyView<'a>,
@@ -224,6 +232,8 @@ pub(super) async fn show(
     let shown = DetailView {
         seq: event.summary.seq,
         related: event.summary.related.map(|related| related.to_string()),
+        sender_id: event.summary.sender_id.clone(),
+        signature_text: event.summary.signature_text.clone(),
         headers: fields(&event.headers),
         exact: exact(&event),
         body: start.view(),

@@ -103,5 +103,6 @@ fn record(id: EventId, source: &Source, body: Vec<u8>) -> Box<EventRecord> {
         answer: RecordedAnswer { status: 202, ..RecordedAnswer::default() },
         times: Times::default(),
         is_accepted: false,
+        known: Default::default(),
     })
 }

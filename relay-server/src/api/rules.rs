@@ -10,8 +10,10 @@ use super::ApiState;
 use super::error::ApiError;
 use crate::jq::EXPRESSION_BYTES_MAX;
 use crate::model::{
-    AcceptedReply, Dedupe, DedupeBy, Destination, DestinationRules, ProjectId, ReplyMode, Source, SourceRules,
+    AcceptedReply, Dedupe, DedupeBy, Destination, DestinationRules, ProjectId, ProviderRules, ReplyMode,
+    Source, SourceRules,
 };
+use crate::sender::Guard;
 
 /// Longest patience of a source, and longest an attempt may take: an agent gives up on its app after ten minutes too.
 const PATIENCE_MS_MAX: u32 = 600_000;
@@ -28,6 +30,10 @@ const REPLY_BODY_BYTES_MAX: usize = 64 * 1024;
 
 /// Longest header name or pointer by which copies are recognised.
 const DEDUPE_NAME_BYTES_MAX: usize = 1024;
+
+/// Most parameters of a provider's scheme, and longest: a set of keys is the longest of them.
+const PARAMS_MAX: usize = 16;
+const PARAM_BYTES_MAX: usize = 16 * 1024;
 
 /// Longest a copy is recognised, and longest a delivery is tried: thirty days. Each key takes some 100 bytes of disk.
 const LONG_S: u32 = 30 * 24 * 60 * 60;
@@ -129,7 +135,20 @@ pub(super) fn check_source(rules: &SourceRules) -> Result<(), ApiError> {
     if let Some(dedupe) = &rules.dedupe {
         check_dedupe(dedupe, &mut wrong);
     }
+    if let Some(provider) = &rules.provider {
+        check_provider(provider, &mut wrong);
+    }
     wrong.into_result()
+}
+
+/// Whether there is such a provider, and it takes these settings.
+fn check_provider(rules: &ProviderRules, wrong: &mut Mistakes) {
+    let is_short = rules.params.iter().all(|(name, value)| name.len() + value.len() <= PARAM_BYTES_MAX)
+        && rules.params.len() <= PARAMS_MAX;
+    wrong.unless(is_short, "rules.provider.params: at most 16, of 16 KiB each");
+    if is_short && let Err(error) = Guard::new(rules, &[]) {
+        wrong.unless(false, format!("rules.provider: {error}"));
+    }
 }
 
 fn check_reply(reply: &AcceptedReply, wrong: &mut Mistakes) {

@@ -12,7 +12,8 @@ use super::error::ApiError;
 use super::identity::Caller;
 use super::input::Body;
 use super::rules::SharingName;
-use super::{ApiState, backlog, destinations, moment, rules};
+use super::secrets::SecretView;
+use super::{ApiState, backlog, destinations, moment, rules, secrets};
 use crate::entropy;
 use crate::model::{Source, SourceRules};
 
@@ -21,6 +22,7 @@ pub(super) struct SourceView<'a> {
     slug: &'a str,
     url: String,
     rules: &'a SourceRules,
+    secrets: Vec<SecretView<'a>>,
     destinations: Vec<DestinationView<'a>>,
     created_at: String,
 }
@@ -30,6 +32,7 @@ fn view<'a>(state: &ApiState, source: &'a Source) -> SourceView<'a> {
         slug: source.slug.as_str(),
         url: (state.public_url)(&source.slug),
         rules: &source.rules,
+        secrets: secrets::views(source),
         destinations: destinations::views(source),
         created_at: moment::text(source.created_ms),
     }
@@ -109,6 +112,9 @@ pub(super) async fn change(
     rules::check_source(&rules)?;
     if let Some(primary) = rules::primary(&source) {
         rules::check_primary(rules.reply, &primary.rules)?;
+    }
+    if let Some(provider) = &rules.provider {
+        secrets::check(&state, &source, provider, None)?;
     }
     let source = state.store.update_source(caller.project(), source.slug.clone(), rules).await?;
     Ok(Json(json!(view(&state, &source))))

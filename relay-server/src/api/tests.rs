@@ -24,6 +24,7 @@ use tempfile::TempDir;
 use tower_service::Service;
 
 use super::*;
+use crate::sender::Vault;
 use crate::delivery::url::UrlPolicy;
 use crate::delivery::verdict::AttemptOutcome;
 use crate::jq::JqSettings;
@@ -100,14 +101,17 @@ async fn house() -> House {
     let (ending, ready) = (Arc::clone(&revoked), Arc::clone(&is_ready));
     let released = Arc::new(std::sync::Mutex::new(Vec::new()));
     let taking = Arc::clone(&released);
+    let urls = UrlSender::new(UrlPolicy::default(), link::Tasks::default()).unwrap();
+    let vault = Vault::new(&link::EndpointSecret::new([9; 32]));
     let state = ApiState {
+        senders: Senders::new(vault, "https://relay.example", urls.clone(), clock.clone()),
         store,
         metrics: Arc::default(),
         activity: Activity::default(),
         clock,
         // No such program: what needs a worker is told that there is none. Real ones are in `tests/expressions.rs`.
         jq: Jq::new(JqSettings::new(dir.path().join("no-such-program"))),
-        urls: UrlSender::new(UrlPolicy::default(), link::Tasks::default()).unwrap(),
+        urls,
         signing: SigningKey::load_or_keep(&dir.path().join("signing-secret"), [7; 32]).unwrap(),
         changing: Arc::default(),
         agents: Arc::new(move |of| {
@@ -230,8 +234,7 @@ impl House {
             text: Some("a sentence".to_owned()),
             agent: Some(AgentId(1)),
             answer: RecordedAnswer { status, headers, body },
-            times: Times { head_us: 0, total_us: 2, connect_us: 3, app_us: 4 },
-        };
+            times: Times { head_us: 0, total_us: 2, connect_us: 3, app_us: 4 }, is_resigned: false };
         let (delivery, attempt) = (leased.delivery, leased.attempt);
         let settlement = Settlement { delivery, attempt, record: Some(Box::new(record)), next };
         self.state.store.advance(Arc::new(vec![settlement]), Vec::new(), u64::MAX).await.unwrap();
@@ -280,6 +283,7 @@ fn event(id: EventId, source: SourceId, body: &'static [u8]) -> Box<EventRecord>
         shape: Default::default(),
         related: None,
         is_accepted: false,
+        known: Default::default(),
         agent: Some(AgentId(1)),
         answer: RecordedAnswer { status: 200, headers, body: captured(b"\xff") },
         times: Times { head_us: 1, total_us: 2, connect_us: 3, app_us: 4 },

@@ -65,6 +65,10 @@ pub(super) struct Args {
     /// Its private key (PEM).
     #[arg(long, env = "RELAY_TLS_KEY", value_name = "FILE", requires = "tls_cert")]
     tls_key: Option<PathBuf>,
+    /// Key that encrypts secrets of sources, a file of 32 bytes [default: DIR/secrets-key, made on the first start]. The
+    /// key itself may stand in the environment as RELAY_SECRETS_KEY, 64 hexadecimal digits.
+    #[arg(long, env = "RELAY_SECRETS_KEY_FILE", value_name = "FILE")]
+    secrets_key_file: Option<PathBuf>,
     /// Largest request body in bytes.
     #[arg(long, env = "RELAY_BODY_BYTES_MAX", value_name = "BYTES")]
     body_bytes_max: Option<u64>,
@@ -111,6 +115,12 @@ fn configured(args: Args) -> anyhow::Result<Config> {
     }
     if let (Some(cert), Some(key)) = (args.tls_cert, args.tls_key) {
         config.public.tls = Some(TlsFiles { cert, key });
+    }
+    config.secrets.key_file = args.secrets_key_file.or(config.secrets.key_file);
+    #[expect(clippy::disallowed_methods, reason = "a key on the command line could be read by everybody")]
+    if let Ok(key) = std::env::var("RELAY_SECRETS_KEY") {
+        let key = key.parse().map_err(|wrong| anyhow::anyhow!("RELAY_SECRETS_KEY: {wrong}"))?;
+        config.secrets.key = Some(key);
     }
     config.public.url = args.public_url.or(config.public.url);
     config.public.domain = args.domain.or(config.public.domain);

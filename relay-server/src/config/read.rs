@@ -14,7 +14,7 @@ use serde::forward_to_deserialize_any;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::{AdminConfig, Config, Limits, LogConfig, PublicConfig, RetentionConfig, TunnelConfig};
+use super::{AdminConfig, Config, Limits, LogConfig, PublicConfig, RetentionConfig, SecretsConfig, TunnelConfig};
 
 /// How alike a wrong key has to be to one that exists before that is suggested, from 0 to 1.
 const ALIKE_MIN: f64 = 0.7;
@@ -56,12 +56,13 @@ impl fmt::Display for Mistakes {
 type Section = fn(&Spanned<DeValue<'_>>, &mut Reading<'_>);
 
 /// The sections, and the types they are read into. Every other key of [`Config`] is a plain value.
-const SECTIONS: [(&str, Section); 6] = [
+const SECTIONS: [(&str, Section); 7] = [
     ("public", |value, reading| reading.section::<PublicConfig>("public", value)),
     ("tunnel", |value, reading| reading.section::<TunnelConfig>("tunnel", value)),
     ("admin", |value, reading| reading.section::<AdminConfig>("admin", value)),
     ("limits", |value, reading| reading.section::<Limits>("limits", value)),
     ("retention", |value, reading| reading.section::<RetentionConfig>("retention", value)),
+    ("secrets", |value, reading| reading.section::<SecretsConfig>("secrets", value)),
     ("log", |value, reading| reading.section::<LogConfig>("log", value)),
 ];
 

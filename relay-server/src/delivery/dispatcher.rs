@@ -26,6 +26,7 @@ use crate::clock::Clock;
 use crate::jq::Jq;
 use crate::metrics::Metrics;
 use crate::model::{DestinationId, Source};
+use crate::sender::Senders;
 use crate::signing::SigningKey;
 use crate::store::{CANCEL_STEP, Health, INLINE_BYTES_MAX, Leased, Settlement, Store, StoreError, Want};
 use crate::tunnel::registry::Registry;
@@ -65,6 +66,8 @@ pub struct Parts {
     pub metrics: Arc<Metrics>,
     /// Tells whoever watches.
     pub activity: Activity,
+    /// Who sends, for what is signed afresh.
+    pub senders: Senders,
     /// Wall clock.
     pub clock: Clock,
     /// Where attempts run.

@@ -3,6 +3,8 @@
 //! Retried silently only where not a byte can have reached the app. When the sender hangs up, a request that was
 //! sent whole may finish, and its outcome is recorded.
 
+mod admit;
+mod keep;
 mod upload;
 
 use std::net::IpAddr;
@@ -10,22 +12,21 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
 use link::{BodySend, BodyStream, ExchangeError, FrameRecv, StreamError};
 use protocol::code::StreamCode;
 use protocol::codec::Extensions;
 use protocol::field::{BodyFraming, HeaderBlock};
 use protocol::head::{Failure, FailureKind, RequestFlags, RequestHead, Response, ResponseHead, Sent, Timing};
 use protocol::id::{EventId, SessionId};
-use tokio::sync::oneshot;
 
+use self::admit::Admitted;
 use self::upload::{FirstSent, Upload};
 use super::answer::AnswerBody;
 use super::body::{BodyFault, RequestBody};
 use super::copies::Copies;
 use super::dedupe;
-use super::dispatcher::{Dispatcher, judge};
-use super::intake::{Fault, Intake, Receipt, StoredAnswer, Whole};
+use super::dispatcher::Dispatcher;
+use super::intake::{Fault, Intake, Receipt, Whole};
 use super::recording::{Recorder, Recording};
 use super::tunnelled;
 use super::turns::{Turn, Turns};
@@ -33,11 +34,12 @@ use super::under_way::{FirstCopy, UnderWay};
 use super::verdict::{AttemptOutcome, is_worth_a_retry};
 use crate::clock::Clock;
 use crate::model::{
-    self, AttemptRecord, DeliveryId, Destination, EventRecord, IfAway, IfFailed, IfSenderLeaves, IfSlow,
+    self, AttemptRecord, Destination, EventRecord, IfAway, IfFailed, IfSenderLeaves, IfSlow,
     Outcome, RecordedAnswer, ReplyMode, RequestShape, Source, Times,
 };
 use crate::refusal::Refusal;
-use crate::store::{EventDetail, Next, OutcomeKind, Settlement, Start};
+use crate::sender::Senders;
+use crate::store::Start;
 use crate::tunnel::registry::{Claim, NoClaim, Registry};
 use link::Tasks;
 
@@ -131,6 +133,8 @@ pub struct Live {
     pub under_way: UnderWay,
     /// Whose turn it is where order is strict.
     pub turns: Turns,
+    /// Who sends.
+    pub senders: Senders,
     /// Wall clock.
     pub clock: Clock,
     /// Where pumps and last wishes run.
@@ -161,6 +165,26 @@ impl Live {
         let source = Arc::clone(&order.source);
         let rules = &source.rules;
         let primary = &source.destinations[0];
+        let admitted = match source.guard(&self.senders.vault) {
+            Ok(None) => Err(body),
+            Err(_) => return refuse_at_door(recording, Refusal::Unverifiable),
+            Ok(Some(guard)) => {
+                // Whoever is not the provider takes no place of an agent, and is no copy of anything.
+                let mut coming = match Upload::begin(body, Arc::clone(&recording.request)) {
+                    Ok(coming) => coming,
+                    Err(fault) => return body_fault(recording, fault),
+                };
+                if let Err(fault) = coming.complete(&self.intake, order.event).await {
+                    return self.fault(recording, fault);
+                }
+                let can_ask_app = self.must_wait(&source).is_none() && self.registry.is_served(primary.id);
+                match self.admit(&guard, &order, can_ask_app, &mut recording, &coming).await {
+                    Ok(Admitted::In) => Ok(coming),
+                    Ok(Admitted::Greeted(head, body)) => return Reply::Answer(head, body),
+                    Err(refusal) => return refuse_at_door(recording, refusal),
+                }
+            }
+        };
         // Claimed before the body is touched: to touch it is to answer `Expect: 100-continue`.
         let claimed = match self.must_wait(&source) {
             Some(why) => Err(why),
@@ -176,7 +200,8 @@ impl Live {
             Err("agent_full") => return refuse(recording, Refusal::Overloaded),
             Err(_) => return refuse(recording, Refusal::AgentAway),
         }
-        let mut upload = match Upload::begin(body, Arc::clone(&recording.request)) {
+        let begun = admitted.or_else(|body| Upload::begin(body, Arc::clone(&recording.request)));
+        let mut upload = match begun {
             Ok(upload) => upload,
             Err(fault) => return body_fault(recording, fault),
         };
@@ -188,7 +213,7 @@ impl Live {
             return self.fault(recording, fault);
         }
         let deadline = tokio::time::Instant::from_std(order.received + patience(&source));
-        let first = match self.first_of_copies(&source, &recording, &upload, deadline).await {
+        let first = match self.first_of_copies(&source, &mut recording, &upload, deadline).await {
             Ok(first) => first,
             Err(Copied::Before) => {
                 return self.keep(&source, "duplicate", recording, upload, Start::Ready).await;
@@ -298,212 +323,12 @@ impl Live {
         turn.ok().filter(|_| !self.is_behind(primary)).map(Some).ok_or(InTurn)
     }
 
-    /// Keeps an event whose body is still coming.
-    async fn keep<B: RequestBody>(
-        &self,
-        source: &Arc<Source>,
-        why: &'static str,
-        recording: Recording,
-        upload: Upload<B>,
-        start: Start,
-    ) -> Reply {
-        let event = recording.event();
-        match upload.whole(&self.intake, event).await {
-            Ok(whole) => self.keep_whole(source, why, recording, whole, start).await,
-            Err(Some(fault)) => self.fault(recording, fault),
-            Err(None) => refuse(recording, Refusal::AppBroke),
-        }
-    }
-
-    async fn keep_whole(
-        &self,
-        source: &Arc<Source>,
-        why: &'static str,
-        recording: Recording,
-        whole: Whole,
-        start: Start,
-    ) -> Reply {
-        let event = recording.event();
-        let status = source.rules.accepted.status;
-        let answer = StoredAnswer::Relay { status, why };
-        let body = whole.body.bytes.clone();
-        match self.intake.take_in(source, recording, whole, answer, Some(start)).await {
-            Ok(Receipt { duplicate_of: Some(first) }) => {
-                self.like_the_first(source, event, first, &body).await
-            }
-            Ok(receipt) => Reply::Accepted(Arc::clone(source), event, receipt),
-            Err(Fault::Relay(refusal)) => Reply::Refused(refusal),
-            Err(Fault::Body(_)) => Reply::Gone,
-        }
-    }
-
-    /// The answer to a copy: what the first was told. Of an app's answer that was not kept whole only the status is left,
-    /// and no more is told to whoever knows the id of an event but not what was in it.
-    async fn like_the_first(
-        &self,
-        source: &Arc<Source>,
-        event: EventId,
-        first: EventId,
-        body: &Bytes,
-    ) -> Reply {
-        let found = self.intake.store.load(vec![first]).await.unwrap_or_default().pop();
-        let live = found.filter(|first| first.summary.outcome == OutcomeKind::Answered);
-        let Some(EventDetail { answer, body: first_body, .. }) = live else {
-            return Reply::Accepted(Arc::clone(source), event, Receipt { duplicate_of: Some(first) });
-        };
-        let framing = answer.headers.framing().ok().flatten();
-        let is_told = !answer.body.is_truncated() && !first_body.is_in_file && first_body.bytes == *body;
-        let (headers, framing, bytes) = match framing {
-            Some(framing) if is_told => (answer.headers, framing, answer.body.bytes),
-            _ => (HeaderBlock::default(), BodyFraming::Length(0), Bytes::new()),
-        };
-        let head = ResponseHead {
-            status: answer.status,
-            reason: Vec::new(),
-            headers,
-            body: framing,
-            timing: Timing::default(),
-            extensions: Extensions::default(),
-        };
-        Reply::Copy(head, AnswerBody::own(bytes), first)
-    }
-
-    /// Keeps an event of which not a byte reached the app, if its body can still be had.
-    async fn keep_unsent<B: RequestBody>(
-        &self,
-        source: &Arc<Source>,
-        reason: &'static str,
-        (refusal, timing): (Refusal, Timing),
-        mut recording: Recording,
-        upload: Upload<B>,
-    ) -> Reply {
-        let attempt = Box::new(AttemptRecord {
-            started_ms: self.clock.now_ms(),
-            outcome: AttemptOutcome::NotSent(reason),
-            text: None,
-            agent: recording.agent(),
-            answer: RecordedAnswer::default(),
-            times: Times { connect_us: u64::from(timing.connect_us), ..Times::default() },
-        });
-        match upload.whole(&self.intake, recording.event()).await {
-            Ok(whole) => {
-                let start =
-                    if reason == "agent_away" { Start::Ready } else { Start::Tried(attempt, Next::Ready) };
-                self.keep_whole(source, reason, recording, whole, start).await
-            }
-            Err(Some(fault)) => self.fault(recording, fault),
-            // Too much of it is gone to keep it.
-            Err(None) => {
-                recording.refused(refusal.status(), refusal.code(), Outcome::NotSent(reason), timing);
-                Reply::Refused(refusal)
-            }
-        }
-    }
-
-    /// Keeps an event whose app is not done yet: the exchange goes on, and its outcome is the first attempt's.
-    async fn keep_slow<B: RequestBody>(
-        &self,
-        source: &Arc<Source>,
-        held: Held,
-        recording: Recording,
-        upload: Upload<B>,
-    ) -> Reply {
-        let event = recording.event();
-        let started_ms = self.clock.now_ms().saturating_sub(u64::from(source.rules.patience_ms));
-        let Some(whole) = upload.into_whole() else { return refuse(recording, Refusal::AppSlow) };
-        let (tell, told) = oneshot::channel();
-        let (this, source) = (self.clone(), Arc::clone(source));
-        // In a task of its own: a sender who hangs up just now must not leave behind a lease that nobody settles.
-        self.tasks.spawn(async move {
-            let start = Start::UnderWay(started_ms);
-            let reply = this.keep_whole(&source, "app_slow", recording, whole, start).await;
-            let is_kept = matches!(reply, Reply::Accepted(_, _, Receipt { duplicate_of: None }));
-            let _ = tell.send(reply);
-            if is_kept {
-                this.hear_out(source, event, held, started_ms).await;
-            }
-        });
-        told.await.unwrap_or(Reply::Gone)
-    }
-
-    /// Waits for an app that was too slow for its sender, and settles the delivery with what it says.
-    async fn hear_out(&self, source: Arc<Source>, event: EventId, mut held: Held, started_ms: u64) {
-        let heard = tokio::time::timeout(FINISH_DEADLINE, async {
-            loop {
-                match held.frames.next_frame().await.ok().flatten().map(|frame| Response::read(&frame)) {
-                    Some(Ok(Response::Head(head))) => break Ok(head),
-                    Some(Ok(Response::Interim(_))) => {}
-                    Some(Ok(Response::Failure(failure))) => break Err(Some(failure)),
-                    _ => break Err(None),
-                }
-            }
-        });
-        let agent = Some(held.claim.session.agent);
-        let of = |outcome, text, answer, timing: Timing| {
-            let times = Times {
-                head_us: 0,
-                total_us: self.clock.now_ms().saturating_sub(started_ms) * 1_000,
-                connect_us: u64::from(timing.connect_us),
-                app_us: u64::from(timing.app_us),
-            };
-            Box::new(AttemptRecord { started_ms, outcome, text, agent, answer, times })
-        };
-        let attempt = match heard.await {
-            Ok(Ok(head)) => {
-                let answer = tunnelled::read_answer(&head, held.frames).await;
-                of(AttemptOutcome::Answered(head.status), None, answer, head.timing)
-            }
-            Ok(Err(Some(failure))) => {
-                let outcome = tunnelled::outcome_of(&failure);
-                of(outcome, Some(failure.text), RecordedAnswer::default(), failure.timing)
-            }
-            Ok(Err(None)) => of(
-                AttemptOutcome::SentNoAnswer("answer_broke"),
-                None,
-                RecordedAnswer::default(),
-                Timing::default(),
-            ),
-            Err(_) => of(
-                AttemptOutcome::SentNoAnswer("app_slow"),
-                None,
-                RecordedAnswer::default(),
-                Timing::default(),
-            ),
-        };
-        let next = self.judge(&attempt, &source);
-        let settlement =
-            Settlement { delivery: DeliveryId { event, no: 1 }, attempt: 1, record: Some(attempt), next };
-        self.dispatcher.live_is_over(source.destinations[0].id, settlement);
-    }
-
-    fn judge(&self, attempt: &AttemptRecord, source: &Source) -> Next {
-        judge(attempt, &source.destinations[0], 1, attempt.started_ms, self.clock.now_ms())
-    }
-
-    /// Puts an event that the app answered on disk for the other destinations, and against copies, before its sender
-    /// hears of it.
-    async fn keep_live<B: RequestBody>(
-        &self,
-        source: &Arc<Source>,
-        recording: &mut Recording,
-        upload: &Upload<B>,
-    ) -> Result<(), Refusal> {
-        if !keeps_live(source) {
-            return Ok(());
-        }
-        match upload.whole_so_far() {
-            Some(whole) => self.intake.take_in_live(source, recording, whole).await,
-            // A switched protocol has no body to keep.
-            None => Ok(()),
-        }
-    }
-
     /// Waits until no other copy of the event is under way, and says whether one came before. The guard keeps later
     /// copies waiting.
     async fn first_of_copies<B: RequestBody>(
         &self,
         source: &Source,
-        recording: &Recording,
+        recording: &mut Recording,
         upload: &Upload<B>,
         deadline: tokio::time::Instant,
     ) -> Result<Option<FirstCopy>, Copied> {
@@ -512,7 +337,11 @@ impl Live {
             return Ok(None);
         };
         let Some(whole) = upload.whole_so_far() else { return Ok(None) };
-        let Some(key) = dedupe::key(rule, recording.headers(), &whole.body) else { return Ok(None) };
+        recording.recognise(&whole.body);
+        let record = recording.event_record();
+        let Some(key) =
+            dedupe::key(rule, record.known.sender_id.as_deref(), &record.headers, &whole.body)
+        else { return Ok(None) };
         let waited = tokio::time::timeout_at(deadline, self.under_way.enter(source.id, key.hash)).await;
         let Ok(first) = waited else { return Err(Copied::StillUnderWay) };
         match self.intake.store.first_copy(source.id, key).await {
@@ -553,6 +382,7 @@ impl Live {
             answer: RecordedAnswer::default(),
             times: Default::default(),
             is_accepted: false,
+            known: Default::default(),
         };
         Recording::start(Arc::clone(&self.recorder), Box::new(record), flight, order.received)
     }
@@ -646,7 +476,7 @@ impl Live {
             };
             let outcome = AttemptOutcome::Answered(head.status);
             let agent = Some(claim.session.agent);
-            let attempt = AttemptRecord { started_ms, outcome, text: None, agent, answer, times };
+            let attempt = AttemptRecord { started_ms, outcome, text: None, agent, answer, times, is_resigned: false };
             return Err((Missed::Failed(Box::new(attempt)), recording));
         }
         let Ok(stream) = BodyStream::new(frames.into_body(head.body)) else {
@@ -739,6 +569,12 @@ fn promises_body(head: &ResponseHead, method: &str) -> bool {
 
 fn refuse(mut recording: Recording, refusal: Refusal) -> Reply {
     recording.refused(refusal.status(), refusal.code(), Outcome::NotSent(refusal.code()), Timing::default());
+    Reply::Refused(refusal)
+}
+
+/// Refused for who sends it, not for what happened on the way.
+fn refuse_at_door(mut recording: Recording, refusal: Refusal) -> Reply {
+    recording.refused(refusal.status(), refusal.code(), Outcome::Refused(refusal.code()), Timing::default());
     Reply::Refused(refusal)
 }
 

@@ -3,7 +3,6 @@
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
-use protocol::field::HeaderBlock;
 use protocol::head::{ResponseHead, Timing};
 use protocol::id::{AgentId, EventId};
 
@@ -12,8 +11,12 @@ use super::intake::{StoredAnswer, Whole};
 use super::live::Flight;
 use crate::activity::Activity;
 use crate::metrics::Metrics;
-use crate::model::{EventRecord, Outcome, RecordedAnswer};
+use crate::model::{Captured, EventRecord, Known, Outcome, RecordedAnswer};
 use crate::store::Store;
+
+/// Longest body looked into to see who sent it, in bytes: a provider that says nothing in the header is looked for in
+/// the body several times, at a microsecond a KiB each.
+const RECOGNISED_BYTES_MAX: usize = 16 * 1024;
 
 /// Where records go.
 pub struct Recorder {
@@ -113,10 +116,25 @@ impl Recording {
         self.record.as_ref().expect("there until dropped").id
     }
 
-    /// Its header fields.
+    /// What is written down so far.
     #[must_use]
-    pub fn headers(&self) -> &HeaderBlock {
-        &self.record.as_ref().expect("there until dropped").headers
+    pub fn event_record(&self) -> &EventRecord {
+        self.record.as_ref().expect("there until dropped")
+    }
+
+    /// Says what is known of its sender.
+    pub fn know(&mut self, known: Known) {
+        self.record().known = known;
+    }
+
+    /// Recognises by the whole body who sent it, where the source does not say.
+    pub fn recognise(&mut self, body: &Captured) {
+        recognise(self.record(), body);
+    }
+
+    /// Keeps nothing of the request's body.
+    pub fn forget_body(&mut self) {
+        self.request = Arc::new(Mutex::new(Capture::new(0)));
     }
 
     /// Which agent it went to, if any.
@@ -167,6 +185,23 @@ impl EventRecord {
     fn fill(&mut self, whole: Whole) {
         self.body = whole.body;
         self.shape.trailers = whole.trailers;
+        let body = self.body.clone();
+        recognise(self, &body);
+    }
+}
+
+/// Gives an event the name and the id that its provider gave it, where it can be told who that is.
+fn recognise(record: &mut EventRecord, body: &Captured) {
+    if record.known != Known::default() {
+        return;
+    }
+    let body = if body.is_truncated() { &[][..] } else { &body.bytes };
+    let url = std::str::from_utf8(&record.target).unwrap_or_default();
+    let request = provider::Request { method: &record.method, url, headers: &record.headers, body };
+    let start = if body.len() <= RECOGNISED_BYTES_MAX { body } else { &[] };
+    if let Some(provider) = provider::recognise(&provider::Request { body: start, ..request }) {
+        record.known.name = provider.event_name(&request);
+        record.known.sender_id = provider.delivery_id(&request);
     }
 }
 
@@ -176,6 +211,8 @@ impl Drop for Recording {
         record.times.total_us = self.elapsed_us();
         record.body = self.request.lock().expect("capture lock").take();
         record.answer.body = self.answer.take();
+        let body = record.body.clone();
+        recognise(&mut record, &body);
         let metrics = &self.recorder.metrics;
         metrics.in_flight.dec();
         metrics.request_bytes.inc_by(record.body.total_bytes);

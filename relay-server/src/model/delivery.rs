@@ -71,6 +71,8 @@ pub struct AttemptRecord {
     pub answer: RecordedAnswer,
     /// Where the time went.
     pub times: Times,
+    /// It was signed afresh, with the provider's scheme, for this attempt.
+    pub is_resigned: bool,
 }
 
 /// One line about a delivery.

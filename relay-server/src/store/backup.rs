@@ -22,7 +22,8 @@ use super::{OpenError, column, record, retention};
 
 /// What a server keeps beside its store and cannot make again: without the key every agent has to log in again, without
 /// the other two agents notice a restart late, and receivers refuse the relay's signatures.
-const SECRETS: [&str; 4] = ["tunnel-key.pem", "tunnel-cert.pem", "tunnel-secret", "signing-secret"];
+const SECRETS: [&str; 5] =
+    ["tunnel-key.pem", "tunnel-cert.pem", "tunnel-secret", "signing-secret", "secrets-key"];
 
 /// Longest secret, in bytes: a chain of certificates is a few thousand.
 const SECRET_BYTES_MAX: u64 = 64 * 1024;

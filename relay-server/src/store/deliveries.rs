@@ -174,6 +174,8 @@ pub struct Attempt {
     pub answer: crate::model::RecordedAnswer,
     /// Where the time went.
     pub times: Times,
+    /// It was signed afresh for this attempt.
+    pub is_resigned: bool,
 }
 
 impl Store {
@@ -475,7 +477,7 @@ fn insert_attempt(
     let headers = kept_of(&answer.headers);
     // Of a delivery that was cancelled, and whose event retention has deleted, nothing may be left.
     conn.prepare_cached(
-        "INSERT OR IGNORE INTO attempts SELECT ?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14,?15,?16
+        "INSERT OR IGNORE INTO attempts SELECT ?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14,?15,?16,?17
          WHERE EXISTS (SELECT 1 FROM deliveries WHERE event_id = ?1 AND no = ?2)",
     )?
     .execute(params![
@@ -495,6 +497,7 @@ fn insert_attempt(
         answer.body.is_truncated() || headers.len() < answer.headers.len(),
         headers.as_bytes(),
         answer.body.bytes.as_ref(),
+        record.is_resigned,
     ])
     .map(drop)
 }
@@ -641,8 +644,7 @@ fn promote(conn: &Connection, destination: DestinationId, now_ms: i64) -> rusqli
                 text: Some("the relay ended while this attempt was under way".to_owned()),
                 agent: None,
                 answer: Default::default(),
-                times: Times::default(),
-            };
+                times: Times::default(), is_resigned: false };
             insert_attempt(conn, (*event, *no), *attempt, &cut_off)?;
         }
         ready.execute(params![event, no])?;
@@ -701,7 +703,7 @@ fn attempts(
     };
     let mut newest = conn.prepare_cached(&format!(
         "SELECT attempt, started_ms, outcome, reason, text, agent, status, connect_us, app_us, total_us,
-                answer_bytes, answer_is_cut, {answer}
+                answer_bytes, answer_is_cut, is_resigned, {answer}
          FROM attempts WHERE event_id = ?1 AND no = ?2 ORDER BY attempt DESC LIMIT ?3"
     ))?;
     let found = newest.query_map(params![event, no, most], attempt)?.collect::<rusqlite::Result<Vec<_>>>()?;
@@ -712,7 +714,7 @@ fn attempt(row: &Row<'_>) -> rusqlite::Result<Attempt> {
     use super::OutcomeKind;
     use crate::model::{Captured, RecordedAnswer};
     let status: Option<u16> = row.get(6)?;
-    let bytes: Vec<u8> = row.get(13)?;
+    let bytes: Vec<u8> = row.get(14)?;
     Ok(Attempt {
         no: row.get(0)?,
         started_ms: column::count(row, 1)?,
@@ -728,7 +730,7 @@ fn attempt(row: &Row<'_>) -> rusqlite::Result<Attempt> {
         status,
         answer: RecordedAnswer {
             status: status.unwrap_or_default(),
-            headers: super::events::headers(row, 12)?,
+            headers: super::events::headers(row, 13)?,
             body: Captured {
                 bytes: bytes.into(),
                 total_bytes: column::count(row, 10)?,
@@ -742,5 +744,6 @@ fn attempt(row: &Row<'_>) -> rusqlite::Result<Attempt> {
             app_us: column::count(row, 8)?,
             total_us: column::count(row, 9)?,
         },
+        is_resigned: row.get(12)?,
     })
 }

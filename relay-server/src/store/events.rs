@@ -99,6 +99,8 @@ pub enum OutcomeKind {
     Accepted,
     /// A copy of an event that came before.
     Duplicate,
+    /// A challenge of the provider that the relay answered.
+    Greeted,
 }
 
 /// One line about an event.
@@ -132,6 +134,14 @@ pub struct EventSummary {
     pub seq: Option<u64>,
     /// The event it is an edited copy or a duplicate of.
     pub related: Option<EventId>,
+    /// The provider's name for it.
+    pub name: Option<String>,
+    /// The provider's id of the delivery.
+    pub sender_id: Option<String>,
+    /// What came of checking its signature; `None`: nobody asked for it.
+    pub signature: Option<String>,
+    /// Why the signature was refused.
+    pub signature_text: Option<String>,
 }
 
 /// An event with everything that was kept.
@@ -158,6 +168,7 @@ impl From<&EventRecord> for EventSummary {
             Outcome::Refused(reason) => (OutcomeKind::Refused, Some(reason)),
             Outcome::Accepted(reason) => (OutcomeKind::Accepted, Some(reason)),
             Outcome::Duplicate => (OutcomeKind::Duplicate, None),
+            Outcome::Greeted(kind) => (OutcomeKind::Greeted, Some(kind)),
         };
         Self {
             id: record.id,
@@ -174,6 +185,10 @@ impl From<&EventRecord> for EventSummary {
             times: record.times,
             seq: None,
             related: record.related,
+            name: record.known.name.clone(),
+            sender_id: record.known.sender_id.clone(),
+            signature: record.known.signature.code().map(str::to_owned),
+            signature_text: record.known.signature.text().map(str::to_owned),
         }
     }
 }
@@ -347,17 +362,19 @@ fn outcome_kind(row: &Row<'_>, index: usize) -> rusqlite::Result<OutcomeKind> {
         3 => OutcomeKind::Refused,
         4 => OutcomeKind::Accepted,
         5 => OutcomeKind::Duplicate,
+        6 => OutcomeKind::Greeted,
         other => return Err(rusqlite::Error::IntegralValueOutOfRange(index, other)),
     })
 }
 
 /// Everything of an event, for [`detail`].
 pub(super) const DETAIL: &str = "SELECT id, source_id, chance, flags, remote, method, target, outcome, reason, agent,
-    status, request_bytes, answer_bytes, head_us, total_us, connect_us, app_us, seq, related, mount, trailers, headers,
-    answer_headers, request, answer FROM events LEFT JOIN bodies USING (id)";
+    status, request_bytes, answer_bytes, head_us, total_us, connect_us, app_us, seq, related, name, sender_id,
+    signature, signature_text, mount, trailers, headers, answer_headers, request, answer FROM events LEFT JOIN bodies USING (id)";
 
 const SUMMARY: &str = "id, source_id, chance, flags, remote, method, target, outcome, reason, agent, status,
-    request_bytes, answer_bytes, head_us, total_us, connect_us, app_us, seq, related";
+    request_bytes, answer_bytes, head_us, total_us, connect_us, app_us, seq, related, name, sender_id,
+    signature, signature_text";
 
 fn unreadable(index: usize, what: &'static str) -> rusqlite::Error {
     rusqlite::Error::FromSqlConversionFailure(index, Type::Blob, what.into())
@@ -384,6 +401,10 @@ fn summary(row: &Row<'_>) -> rusqlite::Result<EventSummary> {
         },
         seq: column::count_or_none(row, 17)?,
         related: row.get::<_, Option<[u8; 16]>>(18)?.map(|id| EventId(u128::from_be_bytes(id))),
+        name: row.get(19)?,
+        sender_id: row.get(20)?,
+        signature: row.get(21)?,
+        signature_text: row.get(22)?,
     })
 }
 
@@ -412,14 +433,14 @@ pub(super) fn detail(row: &Row<'_>) -> rusqlite::Result<EventDetail> {
     let (is_complete, is_chunked, is_in_file) = body_flags(flags);
     let answer = RecordedAnswer {
         status: summary.status,
-        headers: headers(row, 22)?,
-        body: body(row, 24, summary.answer_bytes, flags & ANSWER_COMPLETE != 0)?,
+        headers: headers(row, 26)?,
+        body: body(row, 28, summary.answer_bytes, flags & ANSWER_COMPLETE != 0)?,
     };
-    let body = Captured { is_in_file, ..body(row, 23, summary.request_bytes, is_complete)? };
-    let trailers = match row.get_ref(20)? {
+    let body = Captured { is_in_file, ..body(row, 27, summary.request_bytes, is_complete)? };
+    let trailers = match row.get_ref(24)? {
         ValueRef::Null => HeaderBlock::default(),
-        _ => headers(row, 20)?,
+        _ => headers(row, 24)?,
     };
-    let shape = RequestShape { mount: row.get(19)?, is_chunked, trailers };
-    Ok(EventDetail { headers: headers(row, 21)?, shape, body, answer, summary })
+    let shape = RequestShape { mount: row.get(23)?, is_chunked, trailers };
+    Ok(EventDetail { headers: headers(row, 25)?, shape, body, answer, summary })
 }

@@ -52,6 +52,7 @@ fn outcome(outcome: &Outcome) -> (i64, Option<&'static str>) {
         Outcome::Refused(reason) => (3, Some(reason)),
         Outcome::Accepted(reason) => (4, Some(reason)),
         Outcome::Duplicate => (5, None),
+        Outcome::Greeted(kind) => (6, Some(kind)),
     }
 }
 
@@ -80,7 +81,7 @@ pub(super) fn insert(conn: &Connection, records: &[Box<EventRecord>]) -> rusqlit
 pub(super) fn insert_one(conn: &Connection, record: &EventRecord, seq: Option<i64>) -> rusqlite::Result<()> {
     let mut event = conn.prepare_cached(
         "INSERT INTO events VALUES
-         (?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14,?15,?16,?17,?18,?19,?20,?21,?22,?23)",
+         (?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14,?15,?16,?17,?18,?19,?20,?21,?22,?23,?24,?25,?26,?27)",
     )?;
     let id = record.id.sort_key().cast_signed();
     let (chance, mut flags) = chance_of(record.id);
@@ -127,6 +128,10 @@ pub(super) fn insert_one(conn: &Connection, record: &EventRecord, seq: Option<i6
         record.shape.mount,
         (!trailers.is_empty()).then(|| trailers.as_bytes()),
         record.related.map(|related| related.0.to_be_bytes()),
+        record.known.name,
+        record.known.sender_id,
+        record.known.signature.code(),
+        record.known.signature.text(),
     ])?;
     if !record.body.bytes.is_empty() || !answer.body.bytes.is_empty() {
         insert_bodies(conn, id, record.body.bytes.as_ref(), answer.body.bytes.as_ref())?;

@@ -8,7 +8,7 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::cache::{Cache, Change, Owner};
 use super::column;
-use super::{SourceError, Store, destinations};
+use super::{SourceError, Store, destinations, secrets};
 use crate::model::{Destination, DestinationId, DestinationRules, ProjectId, Source, SourceId, SourceRules};
 
 /// Most live sources of a project. Each costs about 1 KiB of memory, and listing a project's events asks each once.
@@ -102,6 +102,7 @@ impl Store {
             let Some(id) = find(conn, project, &slug)? else { return Ok(Err(SourceError::NotFound)) };
             conn.prepare_cached("UPDATE sources SET deleted_ms = ?2 WHERE id = ?1")?
                 .execute(params![id.0, now])?;
+            conn.prepare_cached("DELETE FROM secrets WHERE source_id = ?1")?.execute([id.0])?;
             changes.push(Change::Deleted(id));
             Ok(Ok(()))
         });
@@ -134,7 +135,7 @@ impl Store {
     }
 }
 
-fn find(conn: &Connection, project: ProjectId, slug: &Slug) -> rusqlite::Result<Option<SourceId>> {
+pub(super) fn find(conn: &Connection, project: ProjectId, slug: &Slug) -> rusqlite::Result<Option<SourceId>> {
     conn.prepare_cached("SELECT id FROM sources WHERE slug = ?1 AND project_id = ?2 AND deleted_ms IS NULL")?
         .query_row(params![slug.as_str(), project.0], |row| row.get(0).map(SourceId))
         .optional()
@@ -157,6 +158,8 @@ fn source(conn: &Connection, row: &Row<'_>) -> rusqlite::Result<Source> {
         rules: column::from_json(row, 3)?,
         destinations: destinations_of(conn, id)?,
         created_ms: column::count(row, 4)?,
+        secrets: secrets::of_source(conn, id)?,
+        guard: Default::default(),
     })
 }
 

@@ -134,7 +134,7 @@ pub(super) fn attempt(next: Next) -> AttemptRecord {
         Next::Ready | Next::Cancelled(_) => AttemptOutcome::NotSent("app_refused"),
     };
     let answer = RecordedAnswer { status: 200, headers: HeaderBlock::default(), body: captured(b"answered") };
-    AttemptRecord { started_ms: NOW, outcome, text: None, agent: None, answer, times: Times::default() }
+    AttemptRecord { started_ms: NOW, outcome, text: None, agent: None, answer, times: Times::default(), is_resigned: false }
 }
 
 pub(super) fn name(slug: &str) -> Slug {
@@ -171,6 +171,7 @@ pub(super) fn event(id: EventId, source: SourceId) -> Box<EventRecord> {
         shape: Default::default(),
         related: None,
         is_accepted: false,
+        known: Default::default(),
         agent: Some(AgentId(u128::MAX - 5)),
         answer: RecordedAnswer {
             status: 502,

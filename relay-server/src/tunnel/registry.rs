@@ -190,6 +190,14 @@ impl Registry {
         self.claim_seat(destination, sharing, |seat| seat.takes_backlog)
     }
 
+    /// Whether somebody serves a destination.
+    #[must_use]
+    pub fn is_served(&self, destination: DestinationId) -> bool {
+        let seats = self.0.seats.read().expect("registry lock");
+        let row = seats.get(&destination).map_or(&[][..], Vec::as_slice);
+        row.iter().any(|seat| seat.session.takes_new())
+    }
+
     /// Whether somebody at a destination wants what waits there.
     #[must_use]
     pub fn takes_backlog(&self, destination: DestinationId) -> bool {

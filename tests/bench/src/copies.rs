@@ -57,6 +57,7 @@ impl Template {
                 answer: RecordedAnswer { body: Captured::default(), ..like.answer },
                 times: like.summary.times,
                 is_accepted: false,
+                known: Default::default(),
             },
         })
     }

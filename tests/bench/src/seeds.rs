@@ -248,8 +248,7 @@ fn attempt(next: Next, started_ms: u64) -> AttemptRecord {
         text: None,
         agent: Some(AgentId(7)),
         answer: RecordedAnswer { status, ..RecordedAnswer::default() },
-        times: Times { head_us: 0, total_us: 1_300, connect_us: 80, app_us: 700 },
-    }
+        times: Times { head_us: 0, total_us: 1_300, connect_us: 80, app_us: 700 }, is_resigned: false }
 }
 
 /// As a busy provider sends them: ten header fields, 1 KiB of body.
@@ -289,6 +288,7 @@ fn record(kind: &Kind, id: EventId, source: &Source) -> Result<EventRecord> {
         answer,
         times: Times { head_us: 1_200, total_us: 1_300, connect_us: 80, app_us: 700 },
         is_accepted: false,
+        known: Default::default(),
     })
 }
 

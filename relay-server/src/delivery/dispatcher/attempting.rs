@@ -62,6 +62,7 @@ struct Request {
     framing: BodyFraming,
     trailers: HeaderBlock,
     body: StoredBody,
+    is_resigned: bool,
 }
 
 impl Attempting {
@@ -73,8 +74,7 @@ impl Attempting {
             text: None,
             agent: None,
             answer: RecordedAnswer::default(),
-            times: Times::default(),
-        };
+            times: Times::default(), is_resigned: false };
         let settlement = Settlement {
             delivery: leased.delivery,
             attempt: leased.attempt,
@@ -152,10 +152,15 @@ impl Attempting {
             Ok(request) => request,
             Err(end) => return end,
         };
-        match &destination.rules.url {
+        let is_resigned = request.is_resigned;
+        let mut end = match &destination.rules.url {
             Some(url) => self.by_url(url.clone(), request, &destination).await,
             None => self.by_agent(request, &destination).await,
+        };
+        if let Some(record) = &mut end.record {
+            record.is_resigned = is_resigned;
         }
+        end
     }
 
     /// An end without an answer that no later attempt can better.
@@ -178,7 +183,7 @@ impl Attempting {
         answer: RecordedAnswer,
         times: Times,
     ) -> Box<AttemptRecord> {
-        Box::new(AttemptRecord { started_ms: self.started_ms, outcome, text, agent, answer, times })
+        Box::new(AttemptRecord { started_ms: self.started_ms, outcome, text, agent, answer, times, is_resigned: false })
     }
 
     /// What is sent of the event: filtered, transformed, signed.
@@ -209,6 +214,7 @@ impl Attempting {
             }),
             trailers: event.shape.trailers,
             body,
+            is_resigned: false,
         };
         if let Some(filter) = &destination.rules.filter {
             self.filter(filter, id, source, &request).await?;
@@ -216,13 +222,22 @@ impl Attempting {
         if let Some(transform) = &destination.rules.transform {
             self.transform(transform, id, source, &mut request).await?;
         }
-        let mut ours =
-            vec![("Relay-Event-Id", id.to_string()), ("Relay-Attempt", self.leased.attempt.to_string())];
+        let mut ours = vec![
+            ("Relay-Event-Id".to_owned(), id.to_string()),
+            ("Relay-Attempt".to_owned(), self.leased.attempt.to_string()),
+        ];
         // Through a tunnel the agent says it, as the request's flags tell it to.
         if self.leased.is_replay && destination.rules.url.is_some() {
-            ours.push(("Relay-Replay", "1".to_owned()));
+            ours.push(("Relay-Replay".to_owned(), "1".to_owned()));
         }
         let is_published = event.summary.reason.as_deref() == Some("published");
+        // Only what was signed before, or what its owner has made of that.
+        let was_signed = matches!(event.summary.signature.as_deref(), Some("verified" | "sender_verified"));
+        if was_signed || (event.summary.related.is_some() && event.summary.signature.is_none()) {
+            let fields = self.resign(source, &request).await;
+            request.is_resigned = !fields.is_empty();
+            ours.extend(fields);
+        }
         if destination.rules.sign || is_published {
             let now_s = self.parts().clock.now_ms() / 1000;
             let signing = self.parts().signing.clone();
@@ -231,7 +246,9 @@ impl Attempting {
             // A file is read to be signed.
             let signed = tokio::task::spawn_blocking(move || signing.sign(of, id, now_s, &body)).await;
             match signed {
-                Ok(Ok(fields)) => ours.extend(fields),
+                Ok(Ok(fields)) => {
+                    ours.extend(fields.map(|(name, value)| (name.to_owned(), value)));
+                }
                 _ => {
                     return Err(self.unread(BODY_UNREADABLE, "the stored body could not be read".to_owned()));
                 }
@@ -248,6 +265,36 @@ impl Attempting {
         }
         request.headers = headers;
         Ok(request)
+    }
+
+    /// The fields that sign the request as the provider would now, where the source wants that and it can be done.
+    async fn resign(&self, source: &Source, request: &Request) -> Vec<(String, String)> {
+        let senders = self.parts().senders.clone();
+        let guard = match source.guard(&senders.vault) {
+            Ok(Some(guard)) if guard.resigns && guard.is_checked && guard.verifier.can_sign() => guard,
+            _ => return Vec::new(),
+        };
+        let name = guard.provider.name.to_owned();
+        let (method, headers, body) =
+            (request.method.clone(), request.headers.clone(), request.body.clone());
+        let url = senders.url(request.mount, &request.target, &headers);
+        // One large body at a time is held in memory.
+        let Ok(_permit) = senders.reading.acquire().await else { return Vec::new() };
+        let signed = tokio::task::spawn_blocking(move || {
+            let read;
+            let body = match &body {
+                StoredBody::Bytes(bytes) => &bytes[..],
+                StoredBody::File(path, _) => {
+                    read = std::fs::read(path).ok()?;
+                    &read
+                }
+            };
+            let asked = provider::Request { method: &method, url: &url, headers: &headers, body };
+            guard.verifier.sign(&asked, senders.clock.now_ms()).ok()
+        });
+        let Ok(Some(mut fields)) = signed.await else { return Vec::new() };
+        fields.push(("Relay-Resigned".to_owned(), name));
+        fields
     }
 
     async fn filter(&self, filter: &str, id: EventId, source: &Source, request: &Request) -> Result<(), End> {

@@ -5,6 +5,7 @@ use protocol::id::EventId;
 use tempfile::TempDir;
 
 use super::*;
+use crate::sender::{Senders, Vault};
 use crate::delivery::url::UrlPolicy;
 use crate::jq::JqSettings;
 use crate::model::{
@@ -31,10 +32,13 @@ async fn home() -> Home {
     let rules = DestinationRules::default();
     let source = store.create_destination(made.id, second, Sharing::Pool, rules).await.unwrap();
     let tasks = Tasks::default();
+    let urls = UrlSender::new(UrlPolicy::default(), tasks.clone()).unwrap();
+    let vault = Vault::new(&link::EndpointSecret::new([9; 32]));
     let dispatcher = Dispatcher::new(Parts {
+        senders: Senders::new(vault, "https://relay.example", urls.clone(), clock.clone()),
         store: store.clone(),
         registry: Registry::default(),
-        urls: UrlSender::new(UrlPolicy::default(), tasks.clone()).unwrap(),
+        urls,
         jq: Jq::new(JqSettings::new(dir.path().join("no-such-program"))),
         signing: SigningKey::load_or_keep(&dir.path().join("signing-secret"), [7; 32]).unwrap(),
         metrics: Arc::default(),
@@ -68,6 +72,7 @@ impl Home {
             answer: RecordedAnswer::default(),
             times: Times::default(),
             is_accepted: false,
+            known: Default::default(),
         });
         let ready =
             |one: &crate::model::Destination| NewDelivery { destination: one.id, start: Start::Ready };

@@ -1,0 +1,245 @@
+//! Before anything else counts: is it the source's provider that sends? And the answers to its challenges.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use protocol::codec::Extensions;
+use protocol::field::{BodyFraming, HeaderBlock};
+use protocol::head::{ResponseHead, Timing};
+use provider::{Answer, Greeting, Needs, Rejection, Request, Then, Verified};
+
+use super::upload::Upload;
+use super::{Live, Order};
+use crate::delivery::answer::AnswerBody;
+use crate::delivery::body::RequestBody;
+use crate::delivery::recording::Recording;
+use crate::model::{GreetBy, Known, Outcome, SignatureSeen};
+use crate::refusal::Refusal;
+use crate::sender::Guard;
+
+/// Bodies from this size on are looked at on a thread that may block: the signature of 25 MiB takes some 20 ms.
+const LONG_BODY_BYTES: usize = 256 * 1024;
+
+/// Times a public key is fetched for one request: its own, and one it leads to.
+const FETCHES_MAX: usize = 2;
+
+/// A request that may come in, or that is answered already.
+pub(super) enum Admitted {
+    /// To be passed on.
+    In,
+    /// A challenge; this is the relay's answer.
+    Greeted(ResponseHead, AnswerBody),
+}
+
+/// A request as its sender sent it, to be looked at.
+#[derive(Clone)]
+struct Asked {
+    method: String,
+    url: String,
+    headers: HeaderBlock,
+    body: Bytes,
+}
+
+/// What is seen in it.
+struct Look {
+    known: Known,
+    greeting: Option<Greeting>,
+    checked: Option<Result<Verified, Rejection>>,
+}
+
+impl Asked {
+    fn request(&self) -> Request<'_> {
+        Request { method: &self.method, url: &self.url, headers: &self.headers, body: &self.body }
+    }
+}
+
+impl Live {
+    /// Looks at who sends, and answers challenges where that is the relay's to do.
+    ///
+    /// # Errors
+    /// What to tell a sender who is not the source's provider, or of whom that cannot be found out.
+    pub(super) async fn admit<B: RequestBody>(
+        &self,
+        guard: &Arc<Guard>,
+        order: &Order,
+        can_ask_app: bool,
+        recording: &mut Recording,
+        upload: &Upload<B>,
+    ) -> Result<Admitted, Refusal> {
+        let asked = Asked {
+            method: order.method.clone(),
+            url: self.senders.url(order.mount, &order.target, &order.headers),
+            headers: order.headers.clone(),
+            body: self.body_of(upload).await?,
+        };
+        let mut look = self.look(guard, &asked).await;
+        for _ in 0..FETCHES_MAX {
+            let is_there = match &look.checked {
+                Some(Err(Rejection::KeyWanted { url })) => self.senders.keys.fetch(url).await,
+                Some(Err(Rejection::KeyUnknown { url })) => self.senders.keys.fetch_again(url).await,
+                _ => break,
+            };
+            if !is_there {
+                break;
+            }
+            look = self.look(guard, &asked).await;
+        }
+        let Look { mut known, greeting, checked } = look;
+        let greeting = greeting.filter(|_| guard.greet != GreetBy::App);
+        let needs_no_signature = greeting.as_ref().is_some_and(|greeting| greeting.needs == Needs::Nothing);
+        match checked {
+            None => {}
+            Some(Ok(verified)) => {
+                known.signature = if verified.covers_body {
+                    SignatureSeen::Verified
+                } else {
+                    SignatureSeen::SenderVerified
+                };
+            }
+            Some(Err(_)) if needs_no_signature => {}
+            Some(Err(rejection)) => {
+                let is_ours = matches!(rejection, Rejection::KeyWanted { .. });
+                let may_explain = guard.may_explain(self.clock.now_ms());
+                let rejection = if may_explain {
+                    self.explain(guard, asked, rejection).await
+                } else {
+                    recording.forget_body();
+                    rejection
+                };
+                known.signature = SignatureSeen::Refused(rejection.code(), rejection.to_string());
+                recording.know(known);
+                return Err(if is_ours { Refusal::Unverifiable } else { Refusal::SignatureInvalid });
+            }
+        }
+        recording.know(known);
+        match greeting {
+            Some(greeting) if guard.greet == GreetBy::Relay || !can_ask_app => {
+                self.greet(greeting, order, recording).await
+            }
+            // An app that is there answers itself; only a secret is the relay's to keep as well.
+            Some(Greeting { then: Then::KeepSecret(secret), .. }) => {
+                self.keep_secret(order, secret).await;
+                Ok(Admitted::In)
+            }
+            _ => Ok(Admitted::In),
+        }
+    }
+
+    async fn body_of<B: RequestBody>(&self, upload: &Upload<B>) -> Result<Bytes, Refusal> {
+        let Some(whole) = upload.whole_so_far() else { return Ok(Bytes::new()) };
+        let Some(file) = &whole.file else { return Ok(whole.body.bytes) };
+        // One at a time: each is up to 25 MiB of memory.
+        let Ok(_permit) = self.senders.reading.acquire().await else { return Err(Refusal::Draining) };
+        let read = tokio::fs::read(file.path()).await;
+        read.map(Bytes::from).map_err(|error| {
+            tracing::warn!(%error, "the body of a request could not be read to be checked");
+            Refusal::Overloaded
+        })
+    }
+
+    async fn look(&self, guard: &Arc<Guard>, asked: &Asked) -> Look {
+        let (guard, senders) = (Arc::clone(guard), self.senders.clone());
+        let looked = move |asked: &Asked| {
+            let (request, now_ms) = (asked.request(), senders.clock.now_ms());
+            Look {
+                known: Known {
+                    name: guard.provider.event_name(&request),
+                    sender_id: guard.provider.delivery_id(&request),
+                    signature: SignatureSeen::Unchecked,
+                },
+                greeting: guard.verifier.greet(&request, now_ms),
+                checked: guard.is_checked.then(|| guard.verifier.verify(&request, now_ms, &senders.keys)),
+            }
+        };
+        self.on_a_thread(asked, looked).await
+    }
+
+    async fn explain(&self, guard: &Arc<Guard>, asked: Asked, rejection: Rejection) -> Rejection {
+        let (guard, senders) = (Arc::clone(guard), self.senders.clone());
+        let explained = move |asked: &Asked| {
+            guard.verifier.explain(&asked.request(), senders.clock.now_ms(), &senders.keys, &rejection)
+        };
+        self.on_a_thread(&asked, explained).await
+    }
+
+    /// Short work at once, long work where nobody waits behind it.
+    async fn on_a_thread<T: Send + 'static>(
+        &self,
+        asked: &Asked,
+        work: impl FnOnce(&Asked) -> T + Send + 'static,
+    ) -> T {
+        if asked.body.len() < LONG_BODY_BYTES {
+            return work(asked);
+        }
+        let asked = asked.clone();
+        match tokio::task::spawn_blocking(move || work(&asked)).await {
+            Ok(done) => done,
+            Err(error) => std::panic::resume_unwind(error.into_panic()),
+        }
+    }
+
+    async fn greet(
+        &self,
+        greeting: Greeting,
+        order: &Order,
+        recording: &mut Recording,
+    ) -> Result<Admitted, Refusal> {
+        match greeting.then {
+            Then::Nothing => {}
+            Then::KeepSecret(secret) => {
+                if !self.keep_secret(order, secret).await {
+                    let text = "a handshake that nobody waits for: open the source for it with \
+                                `relay-agent source NAME --pair`"
+                        .to_owned();
+                    let signature = SignatureSeen::Refused("handshake_not_awaited", text);
+                    recording.know(Known { signature, ..Known::default() });
+                    return Err(Refusal::SignatureInvalid);
+                }
+            }
+            Then::Fetch(url) => {
+                let keys = self.senders.keys.clone();
+                let source = order.source.slug.clone();
+                self.tasks.spawn(async move {
+                    match keys.get(&url).await {
+                        Ok(_) => tracing::info!(source.slug = %source, "a subscription was confirmed"),
+                        Err(why) => {
+                            tracing::warn!(source.slug = %source, why, "a subscription could not be confirmed");
+                        }
+                    }
+                });
+            }
+        }
+        let Answer { status, headers, body } = greeting.answer;
+        recording.refused(status, "greeted", Outcome::Greeted(greeting.kind), Timing::default());
+        let mut block = HeaderBlock::with_capacity(256);
+        for (name, value) in &headers {
+            // What a sender wrote and cannot be a field of an answer is left out.
+            let _ = block.push(name.as_bytes(), value.as_bytes());
+        }
+        let _ = block.push(b"Content-Length", body.len().to_string().as_bytes());
+        let head = ResponseHead {
+            status,
+            reason: Vec::new(),
+            headers: block,
+            body: BodyFraming::Length(body.len() as u64),
+            timing: Timing::default(),
+            extensions: Extensions::default(),
+        };
+        Ok(Admitted::Greeted(head, AnswerBody::own(body.into())))
+    }
+
+    /// Keeps a secret that came with a handshake, if the source's owner opened it for one. Says whether it did.
+    async fn keep_secret(&self, order: &Order, secret: String) -> bool {
+        let source = &order.source;
+        if !self.senders.pairings.close(source.id, self.clock.now_ms()) {
+            return false;
+        }
+        let sealed = self.senders.vault.seal(source.id, &secret);
+        let label = "from the provider's handshake".to_owned();
+        let kept = self.intake.store.add_secret(source.project, source.slug.clone(), sealed, label).await;
+        if let Err(error) = &kept {
+            tracing::error!(%error, source.slug = %source.slug, "a secret of a handshake could not be kept");
+        }
+        kept.is_ok()
+    }
+}

@@ -1,0 +1,117 @@
+//! What stands between a source's URL and its app once it is known who sends.
+
+use std::sync::{Arc, Mutex, OnceLock};
+
+use provider::{Provider, SettingsError, Verifier};
+
+use super::Vault;
+use crate::model::{GreetBy, ProviderRules, Source};
+
+/// Refusals a second of one source that are explained: people read a few, and each costs as much as two dozen checks.
+const EXPLAINED_PER_S_MAX: u32 = 10;
+
+/// A source's provider, ready to be asked about each request.
+#[derive(Debug)]
+pub struct Guard {
+    /// Who sends.
+    pub provider: &'static Provider,
+    /// Checks, greets and signs.
+    pub verifier: Verifier,
+    /// Whether requests are checked: not as long as the source has no secret to check them by.
+    pub is_checked: bool,
+    /// Who answers challenges.
+    pub greet: GreetBy,
+    /// Whether deliveries that come late are signed afresh.
+    pub resigns: bool,
+    /// The second in which explanations were last given, and how many.
+    explained: Mutex<(u64, u32)>,
+}
+
+/// Why a source's requests cannot be checked. Nothing is let through then.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Unguarded {
+    /// The rules name nobody known: written by a newer version.
+    #[error("no provider is called {0:?}")]
+    Unknown(String),
+    /// A secret was sealed with another key.
+    #[error("a secret of this source cannot be opened: the server's secrets-key is not the one it was kept with")]
+    Sealed,
+    /// The provider cannot work with what the source says.
+    #[error(transparent)]
+    Settings(#[from] SettingsError),
+}
+
+impl Guard {
+    /// A guard by these rules, with these secrets, oldest first.
+    ///
+    /// # Errors
+    /// When rules and secrets do not make one.
+    pub fn new(rules: &ProviderRules, secrets: &[String]) -> Result<Self, Unguarded> {
+        let provider =
+            provider::find(&rules.name).ok_or_else(|| Unguarded::Unknown(rules.name.clone()))?;
+        // The newest comes first: it is the one to sign with.
+        let secrets: Vec<String> = secrets.iter().rev().cloned().collect();
+        Ok(Self {
+            provider,
+            verifier: Verifier::new(&rules.settings(), &secrets)?,
+            is_checked: !secrets.is_empty() || !provider.needs_secret(),
+            greet: rules.greet,
+            resigns: rules.resign,
+            explained: Mutex::default(),
+        })
+    }
+
+    /// Whether one more refusal may be explained, and kept with its body: not for each of a flood.
+    pub fn may_explain(&self, now_ms: u64) -> bool {
+        let second = now_ms / 1_000;
+        let mut explained = self.explained.lock().expect("explanation lock");
+        if explained.0 != second {
+            *explained = (second, 0);
+        }
+        explained.1 += 1;
+        explained.1 <= EXPLAINED_PER_S_MAX
+    }
+
+    fn of_source(source: &Source, rules: &ProviderRules, vault: &Vault) -> Result<Self, Unguarded> {
+        let opened = source.secrets.iter().map(|secret| vault.open(source.id, &secret.sealed));
+        let secrets = opened.collect::<Option<Vec<_>>>().ok_or(Unguarded::Sealed)?;
+        Self::new(rules, &secrets)
+    }
+}
+
+/// The guard of one state of a source's rules, made when it is first needed.
+#[derive(Debug, Clone, Default)]
+pub struct OnceGuard(OnceLock<Result<Option<Arc<Guard>>, Unguarded>>);
+
+/// It says nothing that the rules do not say.
+impl PartialEq for OnceGuard {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
+}
+
+impl Eq for OnceGuard {}
+
+impl Source {
+    /// The source's guard; `None` where it has no provider.
+    ///
+    /// # Errors
+    /// Why nothing can be checked.
+    pub fn guard(&self, vault: &Vault) -> Result<Option<Arc<Guard>>, Unguarded> {
+        let made = self.guard.0.get_or_init(|| {
+            let Some(rules) = &self.rules.provider else { return Ok(None) };
+            let made = Guard::of_source(self, rules, vault);
+            if let Err(error) = &made {
+                tracing::error!(%error, source.slug = %self.slug, "signatures cannot be checked; everything is refused");
+            }
+            made.map(|guard| Some(Arc::new(guard)))
+        });
+        made.clone()
+    }
+
+    /// Whether requests are checked before anything else is done with them.
+    #[must_use]
+    pub fn is_guarded(&self) -> bool {
+        self.rules.provider.is_some()
+    }
+}

@@ -1,0 +1,294 @@
+//! Who sends: signatures are checked before anything else counts, challenges answered, late deliveries signed afresh.
+
+use std::fs;
+use std::path::Path;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use protocol::id::EventId;
+use relay_server::model::{Dedupe, DedupeBy, GreetBy, ReplyMode, SourceRules};
+use relay_server::store::OutcomeKind;
+use relay_tests::app::{Behaviour, Recorded, ok};
+use relay_tests::client::post;
+use relay_tests::{Answer, App, World};
+use ring::hmac;
+use serde_json::json;
+
+const SECRET: &str = "It's a Secret to Everybody";
+
+fn now_s() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970").as_secs()
+}
+
+/// HMAC-SHA256 as hex, by another hand than the relay's.
+fn hex_of(secret: &str, parts: &[&[u8]]) -> String {
+    let tag = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, secret.as_bytes()), &parts.concat());
+    tag.as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn github(secret: &str, body: &[u8]) -> String {
+    format!("X-GitHub-Event: push\r\nX-Hub-Signature-256: sha256={}\r\n", hex_of(secret, &[body]))
+}
+
+fn stripe(secret: &str, at_s: u64, body: &[u8]) -> String {
+    let signature = hex_of(secret, &[at_s.to_string().as_bytes(), b".", body]);
+    format!("Stripe-Signature: t={at_s},v1={signature}\r\n")
+}
+
+fn slack(secret: &str, at_s: u64, body: &[u8]) -> String {
+    let signature = hex_of(secret, &[format!("v0:{at_s}:").as_bytes(), body]);
+    format!(
+        "Content-Type: application/json\r\nX-Slack-Request-Timestamp: {at_s}\r\nX-Slack-Signature: v0={signature}\r\n"
+    )
+}
+
+async fn send(world: &World, name: &str, lines: &str, body: &[u8]) -> Answer {
+    world.exchange(&post(&format!("/h/{name}"), lines, body)).await
+}
+
+fn event_of(answer: &Answer) -> EventId {
+    answer.value("relay-event-id").parse().expect("an event id")
+}
+
+/// What the store says of an event's signature, once it is there.
+async fn seen(world: &World, answer: &Answer) -> (OutcomeKind, Option<String>, Option<String>) {
+    let id = event_of(answer);
+    for _ in 0..1_000 {
+        if let Some(event) = world.server().store().load(vec![id]).await.expect("the store").pop() {
+            return (event.summary.outcome, event.summary.signature, event.summary.name);
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+    }
+    panic!("{id} is not recorded");
+}
+
+#[tokio::test]
+async fn what_the_provider_signed_comes_in_and_nothing_else() {
+    let mut world = World::start().await;
+    world.provided("gh", "github", SECRET, |_| {}).await;
+    let app = App::start(Behaviour::Say(ok("taken"))).await;
+    let agent = world.agent("gh", app.addr()).await;
+    let body = br#"{"ref":"refs/heads/main","zen":"x"}"#;
+    let good = send(&world, "gh", &github(SECRET, body), body).await;
+    assert_eq!((good.status, good.text().as_str()), (200, "taken"));
+    let mut flipped = body.to_vec();
+    flipped[5] ^= 1;
+    let twice = github(SECRET, body) + &github(SECRET, body);
+    let forged: [(&str, String, &[u8], &str); 5] = [
+        ("another secret", github("guess", body), body, "wrong_secret"),
+        ("another body", github(SECRET, body), &flipped, "wrong_secret"),
+        ("no signature", String::new(), body, "header_missing"),
+        ("two signatures", twice, body, "header_twice"),
+        ("a lost line break", github(SECRET, &[body, &b"\n"[..]].concat()), body, "body_altered"),
+    ];
+    for (what, lines, body, code) in forged {
+        let refused = send(&world, "gh", &lines, body).await;
+        assert_eq!((refused.status, refused.value("relay-error")), (401, "signature_invalid"), "{what}");
+        let (outcome, signature, _) = seen(&world, &refused).await;
+        assert_eq!((outcome, signature.as_deref()), (OutcomeKind::Refused, Some(code)), "{what}");
+    }
+    assert_eq!(app.recorded().len(), 1, "the app saw what was signed");
+    let (outcome, signature, name) = seen(&world, &good).await;
+    assert_eq!(
+        (outcome, signature.as_deref(), name.as_deref()),
+        (OutcomeKind::Answered, Some("verified"), Some("push"))
+    );
+    agent.drain().await;
+    world.end().await;
+}
+
+#[tokio::test]
+async fn a_body_too_long_for_memory_is_checked_too() {
+    let mut world = World::start().await;
+    world.provided("gh", "github", SECRET, |_| {}).await;
+    let app = App::start(Behaviour::Say(ok("taken"))).await;
+    let agent = world.agent("gh", app.addr()).await;
+    let body: Vec<u8> = (0..3_000_000_u32).map(|at| at.to_le_bytes()[1]).collect();
+    assert_eq!(send(&world, "gh", &github(SECRET, &body), &body).await.status, 200);
+    let mut flipped = body.clone();
+    flipped[2_999_999] ^= 1;
+    assert_eq!(send(&world, "gh", &github(SECRET, &body), &flipped).await.status, 401);
+    assert_eq!(app.only().await.body, body);
+    agent.drain().await;
+    world.end().await;
+}
+
+#[tokio::test]
+async fn secrets_change_without_a_gap() {
+    let world = World::start().await;
+    world.provided("gh", "github", "old", |_| {}).await;
+    world.secret("gh", "new").await;
+    let status = async |secret: &str| send(&world, "gh", &github(secret, b"{}"), b"{}").await.status;
+    assert_eq!((status("old").await, status("new").await, status("none").await), (202, 202, 401));
+    let (_, list) = world.api("GET", "/sources/gh/secrets", None).await;
+    let oldest = list["secrets"][0]["id"].as_i64().expect("an id");
+    let (gone, _) = world.api("DELETE", &format!("/sources/gh/secrets/{oldest}"), None).await;
+    assert_eq!(gone, 204);
+    assert_eq!((status("old").await, status("new").await), (401, 202));
+    world.end().await;
+}
+
+#[tokio::test]
+async fn a_secret_is_never_shown_and_never_stored_as_text() {
+    let world = World::start().await;
+    world.provided("gh", "github", SECRET, |_| {}).await;
+    for path in ["/sources/gh", "/sources", "/sources/gh/secrets"] {
+        let (status, answer) = world.api("GET", path, None).await;
+        assert_eq!(status, 200);
+        assert!(!answer.to_string().contains("Secret to"), "{path}: {answer}");
+    }
+    fn files(folder: &Path, found: &mut Vec<std::path::PathBuf>) {
+        for entry in fs::read_dir(folder).expect("a folder") {
+            let path = entry.expect("an entry").path();
+            if path.is_dir() { files(&path, found) } else { found.push(path) }
+        }
+    }
+    let mut found = Vec::new();
+    files(world.data(), &mut found);
+    assert!(found.iter().any(|path| path.ends_with("secrets-key")));
+    for path in found {
+        let bytes = fs::read(&path).expect("readable");
+        let has_it = bytes.windows(9).any(|window| window == b"Secret to");
+        assert!(!has_it, "{} holds the secret", path.display());
+    }
+    world.end().await;
+}
+
+#[tokio::test]
+async fn without_the_servers_key_nothing_is_let_through() {
+    let world = World::start().await;
+    world.provided("gh", "github", SECRET, |_| {}).await;
+    let key = world.data().join("secrets-key");
+    let world = world.restart(|_| fs::write(&key, [7; 32]).expect("written")).await;
+    let refused = send(&world, "gh", &github(SECRET, b"{}"), b"{}").await;
+    assert_eq!((refused.status, refused.value("relay-error")), (503, "signature_unverifiable"));
+    assert_eq!(refused.value("retry-after"), "10");
+    // The way out: the same secret again, and the one that cannot be opened away.
+    world.secret("gh", SECRET).await;
+    let (_, list) = world.api("GET", "/sources/gh/secrets", None).await;
+    let id = list["secrets"][0]["id"].as_i64().expect("an id");
+    world.api("DELETE", &format!("/sources/gh/secrets/{id}"), None).await;
+    assert_eq!(send(&world, "gh", &github(SECRET, b"{}"), b"{}").await.status, 202);
+    world.end().await;
+}
+
+#[tokio::test]
+async fn a_challenge_is_answered_while_nobody_is_there_and_by_the_app_while_it_is() {
+    let mut world = World::start().await;
+    world.provided("chat", "slack", SECRET, |_| {}).await;
+    let body = br#"{"type":"url_verification","challenge":"3eZbrw1a","token":"t"}"#;
+    let away = send(&world, "chat", &slack(SECRET, now_s(), body), body).await;
+    assert_eq!(away.status, 200);
+    let told: serde_json::Value = serde_json::from_slice(&away.body).expect("JSON");
+    assert_eq!(told, json!({ "challenge": "3eZbrw1a" }));
+    assert_eq!(seen(&world, &away).await.0, OutcomeKind::Greeted);
+    assert_eq!(send(&world, "chat", &slack("guess", now_s(), body), body).await.status, 401, "signed, so checked");
+    let app = App::start(Behaviour::Say(ok("mine"))).await;
+    let agent = world.agent("chat", app.addr()).await;
+    assert_eq!(send(&world, "chat", &slack(SECRET, now_s(), body), body).await.text(), "mine");
+    let (changed, _) =
+        world.api("PATCH", "/sources/chat", Some(json!({ "rules": { "provider": { "greet": "relay" } } }))).await;
+    assert_eq!(changed, 200);
+    assert_ne!(send(&world, "chat", &slack(SECRET, now_s(), body), body).await.text(), "mine");
+    assert_eq!(app.recorded().len(), 1);
+    agent.drain().await;
+    world.end().await;
+}
+
+#[tokio::test]
+async fn a_handshake_that_brings_a_secret_is_believed_only_when_it_is_awaited() {
+    let world = World::start().await;
+    world.provided("tasks", "asana", "first", |rules| {
+        rules.provider.as_mut().expect("a provider").greet = GreetBy::Relay;
+    })
+    .await;
+    let shake = async || send(&world, "tasks", "X-Hook-Secret: b537207f20cbfa02357cf448134da559\r\n", b"").await;
+    assert_eq!(shake().await.status, 401, "anybody could send it");
+    let (opened, _) = world.api("POST", "/sources/tasks/pair", Some(json!({}))).await;
+    assert_eq!(opened, 200);
+    let awaited = shake().await;
+    assert_eq!(awaited.value("x-hook-secret"), "b537207f20cbfa02357cf448134da559");
+    assert_eq!(shake().await.status, 401, "once");
+    let signed = format!("X-Hook-Signature: {}\r\n", hex_of("b537207f20cbfa02357cf448134da559", &[b"{}"]));
+    assert_eq!(send(&world, "tasks", &signed, b"{}").await.status, 202);
+    world.end().await;
+}
+
+#[tokio::test]
+async fn what_comes_late_is_signed_afresh_and_says_so() {
+    let mut world = World::start().await;
+    let change = |rules: &mut SourceRules| rules.provider.as_mut().expect("a provider").resign = true;
+    world.provided("pay", "stripe", SECRET, change).await;
+    let body = br#"{"id":"evt_1","type":"invoice.paid"}"#;
+    let then_s = now_s() - 200;
+    let accepted = send(&world, "pay", &stripe(SECRET, then_s, body), body).await;
+    assert_eq!(accepted.status, 202);
+    let app = App::start(Behaviour::Say(ok("late"))).await;
+    let agent = world.agent("pay", app.addr()).await;
+    let late = app.only().await;
+    let signed_at = |request: &Recorded| -> u64 {
+        let field = request.values("stripe-signature").pop().expect("signed");
+        let at_s = field.split(',').next().and_then(|part| part.strip_prefix("t=")).expect("a time");
+        let at_s = at_s.parse().expect("seconds");
+        assert_eq!(stripe(SECRET, at_s, &request.body), format!("Stripe-Signature: {field}\r\n"));
+        at_s
+    };
+    assert!(signed_at(&late) >= then_s + 195, "{}", signed_at(&late));
+    assert_eq!((late.body.as_slice(), late.values("relay-resigned")), (&body[..], vec!["stripe".to_owned()]));
+    // A live one is the provider's own, to the letter.
+    let live = send(&world, "pay", &stripe(SECRET, then_s, body), body).await;
+    assert_eq!(live.status, 200);
+    let live = app.wait_for(2).await.pop().expect("two");
+    assert_eq!((signed_at(&live), live.values("relay-resigned")), (then_s, Vec::new()));
+    // And one whose source does not ask for it stays as it was.
+    let stay = json!({ "rules": { "provider": { "resign": false } } });
+    assert_eq!(world.api("PATCH", "/sources/pay", Some(stay)).await.0, 200);
+    let id = event_of(&accepted);
+    let (replayed, told) = world.api("POST", &format!("/events/{id}/replay"), Some(json!({}))).await;
+    assert!(replayed < 300, "{told}");
+    let again = app.wait_for(3).await.pop().expect("three");
+    assert_eq!((signed_at(&again), again.values("relay-resigned")), (then_s, Vec::new()));
+    agent.drain().await;
+    world.end().await;
+}
+
+#[tokio::test]
+async fn what_was_signed_too_long_ago_is_refused() {
+    let world = World::start().await;
+    world.provided("pay", "stripe", SECRET, |_| {}).await;
+    for (at_s, code) in [(now_s() - 3_600, "stale"), (now_s() + 3_600, "future")] {
+        let refused = send(&world, "pay", &stripe(SECRET, at_s, b"{}"), b"{}").await;
+        assert_eq!(refused.status, 401);
+        assert_eq!(seen(&world, &refused).await.1.as_deref(), Some(code));
+    }
+    world.end().await;
+}
+
+#[tokio::test]
+async fn a_source_that_says_nothing_recognises_who_sends_by_what_comes() {
+    let world = World::start().await;
+    let by_provider = Dedupe { by: DedupeBy::Provider, window_s: 60 };
+    let rules = SourceRules { reply: ReplyMode::Accepted, dedupe: Some(by_provider), ..SourceRules::default() };
+    world.source("any", rules).await;
+    let body = br#"{"id":"evt_7","type":"invoice.paid"}"#;
+    let first = send(&world, "any", &stripe("unknown", 1, body), body).await;
+    let (_, signature, name) = seen(&world, &first).await;
+    assert_eq!((signature, name.as_deref()), (None, Some("invoice.paid")));
+    let second = send(&world, "any", &stripe("unknown", 2, body), body).await;
+    assert_eq!(seen(&world, &second).await.0, OutcomeKind::Duplicate);
+    world.end().await;
+}
+
+#[tokio::test]
+async fn a_sample_is_signed_as_the_provider_would() {
+    let mut world = World::start().await;
+    world.provided("gh", "github", SECRET, |_| {}).await;
+    let app = App::start(Behaviour::Say(ok("tried"))).await;
+    let agent = world.agent("gh", app.addr()).await;
+    let sample = json!({ "headers": [["X-GitHub-Event", "push"]], "body": "e30=" });
+    let (status, told) = world.api("POST", "/sources/gh/trigger", Some(sample)).await;
+    assert_eq!((status, &told["signed"]), (202, &json!(true)), "{told}");
+    let request = app.only().await;
+    assert_eq!(request.values("x-hub-signature-256"), [format!("sha256={}", hex_of(SECRET, &[b"{}"]))]);
+    agent.drain().await;
+    world.end().await;
+}
