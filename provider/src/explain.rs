@@ -227,20 +227,29 @@ fn secret_hint(
         let unquoted = trimmed.trim_matches(|c| c == '"' || c == '\'');
         let bare = secret.strip_prefix("whsec_");
         None.or_else(|| {
-            (trimmed != secret)
-                .then(|| as_text(trimmed.to_owned(), "there is white space or a line break around it: take it away"))?
+            (trimmed != secret).then(|| {
+                as_text(trimmed.to_owned(), "there is white space or a line break around it: take it away")
+            })?
         })
         .or_else(|| {
-            (unquoted != trimmed).then(|| as_text(unquoted.to_owned(), "there are quotes around it: take them away"))?
+            (unquoted != trimmed)
+                .then(|| as_text(unquoted.to_owned(), "there are quotes around it: take them away"))?
         })
-        .or_else(|| as_text(format!("{secret}\n"), "the provider has it with a line break at the end: enter it there again"))
+        .or_else(|| {
+            as_text(
+                format!("{secret}\n"),
+                "the provider has it with a line break at the end: enter it there again",
+            )
+        })
         .or_else(|| as_text(bare?.to_owned(), "the provider uses it without whsec_: take that away"))
         .or_else(|| as_text(format!("whsec_{secret}"), "whsec_ at its start belongs to it: add it"))
         .or_else(|| {
             let text = String::from_utf8(encoding::base64_secret(secret)?).ok()?;
             as_text(text, "it was encoded as Base64 once more: decode it")
         })
-        .or_else(|| in_form(secret, KeyForm::Whsec, "the sender decodes it (Base64, without whsec_) before it signs"))
+        .or_else(|| {
+            in_form(secret, KeyForm::Whsec, "the sender decodes it (Base64, without whsec_) before it signs")
+        })
         .or_else(|| in_form(secret, KeyForm::Hex, "the sender reads it as hexadecimal before it signs"))
         .or_else(|| in_form(secret, KeyForm::Utf8, "the sender signs with its text, without decoding it"))
         .or_else(|| {

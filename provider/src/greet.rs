@@ -250,7 +250,8 @@ impl Handshake {
         match self.host? {
             Host::Sns => {
                 let is_theirs = cert::is_sns_host(host) && path.is_empty();
-                let is_confirmation = query.starts_with("Action=ConfirmSubscription&") && !query.contains('#');
+                let is_confirmation =
+                    query.starts_with("Action=ConfirmSubscription&") && !query.contains('#');
                 (is_theirs && is_confirmation).then(|| url.clone())
             }
         }

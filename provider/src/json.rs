@@ -238,14 +238,15 @@ mod tests {
             "7",
         ];
         let pointers = [
-            "", "/id", "/a/b/0", "/a/b/1/c", "/a/b/2", "/a/b/00", "/a/b/-1", "/a/c", "/a~1b", "/m~0n", "//", "/",
-            "/0/0", "/1/id", "id",
+            "", "/id", "/a/b/0", "/a/b/1/c", "/a/b/2", "/a/b/00", "/a/b/-1", "/a/c", "/a~1b", "/m~0n", "//",
+            "/", "/0/0", "/1/id", "id",
         ];
         for (document, pointer) in documents.iter().flat_map(|d| pointers.map(|pointer| (d, pointer))) {
             let whole = serde_json::from_str::<serde_json::Value>(document).ok();
             let expected = whole.as_ref().and_then(|whole| whole.pointer(pointer)).map(ToString::to_string);
             let found = Pointer::parse(pointer).and_then(|pointer| find(document.as_bytes(), &pointer));
-            let found = found.map(|raw| serde_json::from_str::<serde_json::Value>(raw.get()).unwrap().to_string());
+            let found =
+                found.map(|raw| serde_json::from_str::<serde_json::Value>(raw.get()).unwrap().to_string());
             assert_eq!(found, expected, "{pointer} of {document}");
         }
     }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use ring::{digest, hmac, signature};
 use serde::Deserialize;
 
+use crate::cert;
 use crate::encoding::{self, Encoding};
 use crate::json::{self, Pointer};
 use crate::reject::{CannotSign, Rejection, SettingsError};
@@ -90,7 +91,17 @@ impl Jwt {
         if given.as_ref().is_some_and(|given| KeySet::read(given.as_bytes()).is_none()) {
             return Err(SettingsError::Param { name: "jwks".to_owned(), why: "it is no JSON Web Key (set)" });
         }
-        let keys = secrets.iter().map(|(at, secret)| (*at, hmac::Key::new(hmac::HMAC_SHA256, secret.as_bytes())));
+        if let Some(url) = &scheme.jwks_url {
+            let place = url.split('#').next().and_then(cert::plain_url);
+            let ending = scheme.jwks_host.as_deref().unwrap_or_default();
+            if !place.is_some_and(|(host, _)| host.ends_with(ending)) {
+                return Err(SettingsError::Table(
+                    "the keys would lie at a place of somebody else".to_owned(),
+                ));
+            }
+        }
+        let keys =
+            secrets.iter().map(|(at, secret)| (*at, hmac::Key::new(hmac::HMAC_SHA256, secret.as_bytes())));
         let secrets = if scheme.keys == JwtKeys::Secret { keys.collect() } else { Vec::new() };
         Ok(Self { scheme, secrets, given: given.map(|given| Arc::from(given.into_bytes())) })
     }
@@ -169,7 +180,9 @@ impl Jwt {
         };
         let set = KeySet::read(&text)
             .ok_or_else(|| Rejection::KeyUnusable { url: url.clone(), why: "it is no JSON Web Key set" })?;
-        let of_kind = set.iter().filter(|key| key.is_for(self.scheme.alg) && (kid.is_none() || kid == key.kid.as_deref()));
+        let of_kind = set
+            .iter()
+            .filter(|key| key.is_for(self.scheme.alg) && (kid.is_none() || kid == key.kid.as_deref()));
         let (mut is_known, mut is_right) = (false, false);
         for key in of_kind.take(KEYS_MAX) {
             is_known = true;
@@ -193,7 +206,10 @@ impl Jwt {
         let skew_ms = u64::from(scheme.skew.unwrap_or(0)) * 1000;
         match claims.exp.map(to_ms) {
             Some(exp_ms) if now_ms > exp_ms.saturating_add(skew_ms) => {
-                return Err(Rejection::Expired { what: "the token", ago_s: (now_ms - exp_ms).div_ceil(1000) });
+                return Err(Rejection::Expired {
+                    what: "the token",
+                    ago_s: (now_ms - exp_ms).div_ceil(1000),
+                });
             }
             None if scheme.keys == JwtKeys::Jwks && scheme.iat_tol.is_none() => {
                 return Err(malformed("it does not say when it expires"));
@@ -207,13 +223,16 @@ impl Jwt {
         } else if let Some(skew) = scheme.skew {
             let latest = signed_ms.max(claims.nbf.map(to_ms)).unwrap_or(0);
             if latest > now_ms.saturating_add(skew_ms) {
-                return Err(Rejection::Future { ahead_s: (latest - now_ms).div_ceil(1000), tolerance_s: skew });
+                return Err(Rejection::Future {
+                    ahead_s: (latest - now_ms).div_ceil(1000),
+                    tolerance_s: skew,
+                });
             }
         }
-        if let Some(wanted) = self.audience(scope.request) {
-            if !claims.aud.is_some_and(|aud| aud.0.iter().any(|aud| aud == wanted)) {
-                return Err(Rejection::NotForUs { what: "the audience of the token" });
-            }
+        let audience = self.audience(scope.request);
+        let is_for_us = |wanted| claims.aud.is_some_and(|aud| aud.0.iter().any(|aud| aud == wanted));
+        if !audience.is_none_or(is_for_us) {
+            return Err(Rejection::NotForUs { what: "the audience of the token" });
         }
         if let Some(wanted) = &scheme.email {
             let is_ours = claims.email_verified == Some(true) && claims.email.as_ref() == Some(wanted);
@@ -250,7 +269,9 @@ impl Jwt {
             (JwtKeys::Jwks, _) => return Err(CannotSign::PublicKey),
             (JwtKeys::Secret, key) => key.ok_or(CannotSign::NoSecret)?,
         };
-        let Some(Source::Header(header)) = self.scheme.from.0.first() else { return Err(CannotSign::InMessage) };
+        let Some(Source::Header(header)) = self.scheme.from.0.first() else {
+            return Err(CannotSign::InMessage);
+        };
         let mut claims = serde_json::Map::new();
         let mut claim = |name: &str, value: serde_json::Value| claims.insert(name.to_owned(), value);
         claim("iat", (now_ms / 1000).into());

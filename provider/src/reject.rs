@@ -62,13 +62,17 @@ pub enum Rejection {
         signed: String,
     },
     /// Signed for another spelling of the URL.
-    #[error("it was signed for {signed}: the public URL of the relay, or the one registered, is spelled otherwise")]
+    #[error(
+        "it was signed for {signed}: the public URL of the relay, or the one registered, is spelled otherwise"
+    )]
     UrlForm {
         /// The URL that was signed.
         signed: String,
     },
     /// Signed too long ago. The signature itself is right.
-    #[error("it was signed {age_s} s ago, and {tolerance_s} s are allowed: it is old or sent again, or a clock is wrong")]
+    #[error(
+        "it was signed {age_s} s ago, and {tolerance_s} s are allowed: it is old or sent again, or a clock is wrong"
+    )]
     Stale {
         /// How old it is.
         age_s: u64,

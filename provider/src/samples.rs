@@ -69,7 +69,8 @@ pub fn providers() -> impl Iterator<Item = &'static str> {
 #[must_use]
 pub fn of(provider: &str) -> Vec<Sample> {
     let files = FILES.get_dir(provider).into_iter().flat_map(Dir::files);
-    let mut found: Vec<Sample> = files.filter_map(|file| read(file.path().file_stem()?.to_str()?, file.contents())).collect();
+    let mut found: Vec<Sample> =
+        files.filter_map(|file| read(file.path().file_stem()?.to_str()?, file.contents())).collect();
     found.sort_by(|a, b| a.name.cmp(&b.name));
     found
 }
@@ -79,7 +80,10 @@ pub fn of(provider: &str) -> Vec<Sample> {
 pub fn find(provider: &str, name: &str) -> Option<Sample> {
     let all = of(provider);
     let same = |a: &str| a.eq_ignore_ascii_case(name);
-    all.iter().find(|sample| same(&sample.name)).or_else(|| all.iter().find(|sample| same(&sample.event))).cloned()
+    all.iter()
+        .find(|sample| same(&sample.name))
+        .or_else(|| all.iter().find(|sample| same(&sample.event)))
+        .cloned()
 }
 
 fn read(name: &str, text: &[u8]) -> Option<Sample> {
@@ -164,10 +168,12 @@ struct Filling<R> {
 impl<R: FnMut() -> [u8; 16]> Filling<R> {
     fn value(&mut self, value: &Value) -> Value {
         match value {
-            Value::String(text) => match text.strip_prefix("{{").and_then(|text| text.strip_suffix(":number}}")) {
-                Some(name) => self.number(name).map_or_else(|| value.clone(), Value::from),
-                None => Value::String(self.text(text)),
-            },
+            Value::String(text) => {
+                match text.strip_prefix("{{").and_then(|text| text.strip_suffix(":number}}")) {
+                    Some(name) => self.number(name).map_or_else(|| value.clone(), Value::from),
+                    None => Value::String(self.text(text)),
+                }
+            }
             Value::Array(list) => list.iter().map(|item| self.value(item)).collect(),
             Value::Object(map) => map.iter().map(|(name, item)| (name.clone(), self.value(item))).collect(),
             other => other.clone(),
@@ -178,7 +184,11 @@ impl<R: FnMut() -> [u8; 16]> Filling<R> {
         // The first digit is none that would be lost.
         let text = self.placeholder(name)?;
         let digits = text.trim_start_matches('0');
-        if name.starts_with("digits") { format!("1{}", text.get(1..)?).parse().ok() } else { digits.parse().ok() }
+        if name.starts_with("digits") {
+            format!("1{}", text.get(1..)?).parse().ok()
+        } else {
+            digits.parse().ok()
+        }
     }
 
     fn text(&mut self, text: &str) -> String {
@@ -217,8 +227,10 @@ impl<R: FnMut() -> [u8; 16]> Filling<R> {
             "digits" => self.letters(&HEX[..10], length),
             "base62" => self.letters(BASE62, length),
             "ulid" => {
-                let time: String =
-                    (0..10).rev().map(|at| char::from(CROCKFORD[(self.now_ms >> (5 * at)) as usize & 31])).collect();
+                let time: String = (0..10)
+                    .rev()
+                    .map(|at| char::from(CROCKFORD[(self.now_ms >> (5 * at)) as usize & 31]))
+                    .collect();
                 time + &self.letters(CROCKFORD, 16)
             }
             "now_s" => (self.now_ms / 1_000).to_string(),
@@ -258,13 +270,15 @@ mod tests {
         let mut next = 0_u8;
         move || {
             next = next.wrapping_add(37);
-            std::array::from_fn(|at| next.wrapping_mul(31).wrapping_add(u8::try_from(at).unwrap_or_default() * 7))
+            std::array::from_fn(|at| {
+                next.wrapping_mul(31).wrapping_add(u8::try_from(at).unwrap_or_default() * 7)
+            })
         }
     }
 
     #[test]
     fn every_sample_can_be_made_and_is_named_as_its_provider_names_it() {
-        let mut count = 0;
+        let (mut count, mut odd) = (0, Vec::new());
         for folder in providers() {
             let provider = crate::find(folder).unwrap_or_else(|| panic!("{folder} is no provider"));
             let files = FILES.get_dir(folder).map_or(0, |dir| dir.files().count());
@@ -279,24 +293,38 @@ mod tests {
                     assert!(!value.contains("{{"), "{folder}/{}: {value}", sample.name);
                     headers.push(name.as_bytes(), value.as_bytes()).unwrap();
                 }
-                let request =
-                    crate::Request { method: &made.method, url: "https://a.example/h/x", headers: &headers, body: &made.body };
-                if let Some(name) = provider.event_name(&request) {
-                    assert_eq!(name, sample.event, "{folder}/{}", sample.name);
+                let request = crate::Request {
+                    method: &made.method,
+                    url: "https://a.example/h/x",
+                    headers: &headers,
+                    body: &made.body,
+                };
+                match provider.event_name(&request) {
+                    Some(name) if name != sample.event => {
+                        odd.push(format!("{folder}/{}: {} is named {name}", sample.name, sample.event))
+                    }
+                    _ => {}
                 }
                 count += 1;
             }
         }
+        assert!(odd.is_empty(), "{odd:#?}");
         assert!(count > 100, "{count}");
     }
 
     #[test]
     fn what_is_wanted_otherwise_is_set() {
         let sample = find("github", "push").unwrap();
-        let wishes = vec![("ref".to_owned(), Value::from("refs/heads/next")), ("/repository/id".to_owned(), Value::from(7))];
+        let wishes = vec![
+            ("ref".to_owned(), Value::from("refs/heads/next")),
+            ("/repository/id".to_owned(), Value::from(7)),
+        ];
         let made = sample.make(&wishes, 0, dice()).unwrap();
         let body: Value = serde_json::from_slice(&made.body).unwrap();
-        assert_eq!((&body["ref"], &body["repository"]["id"]), (&Value::from("refs/heads/next"), &Value::from(7)));
+        assert_eq!(
+            (&body["ref"], &body["repository"]["id"]),
+            (&Value::from("refs/heads/next"), &Value::from(7))
+        );
         let wrong = [("no.such".to_owned(), Value::Null)];
         assert_eq!(sample.make(&wrong, 0, dice()), Err(SampleError::NoSuchPlace("no.such".to_owned())));
     }

@@ -8,7 +8,7 @@
 //! | `basic` | none: the secret is `user:password` |
 //! | `ed25519`, `ecdsa_p256` | `key` hex, base64, spki_base64; `signed`, `sig`, `ts`; the secret is the public key |
 //! | `standard_webhooks` | `key` whsec, whsec_only (other secrets are for the other scheme), utf8; `tol` |
-//! | `jwt` | `from`, `scheme`, `alg`, `keys` secret or jwks, `jwks_url`, `iss`, `aud`, `email`, `body_claim`, `iat_tol`, `skew` |
+//! | `jwt` | `from`, `scheme`, `alg`, `keys` secret or jwks, `jwks_url`, `jwks_host`, `iss`, `aud`, `email`, `body_claim`, `iat_tol`, `skew` |
 //! | `custom` | `name` twilio, aws_sns, paypal, contentful |
 //!
 //! `sig = {from, split, prefix, enc}`: the items of a list that start with `prefix`; any may match.
@@ -88,6 +88,8 @@ pub(crate) struct Jwt {
     pub(crate) alg: JwtAlg,
     pub(crate) keys: JwtKeys,
     pub(crate) jwks_url: Option<String>,
+    /// What the host of that URL must end with, where a parameter is part of it.
+    pub(crate) jwks_host: Option<String>,
     #[serde(default)]
     pub(crate) iss: Vec<String>,
     pub(crate) aud: Option<String>,
@@ -165,8 +167,8 @@ pub(crate) enum KeyForm {
 
 /// What stands before the point of a P-256 key in its SubjectPublicKeyInfo (RFC 5480): there is one way to write it.
 const P256_SPKI: [u8; 26] = [
-    0x30, 0x59, 0x30, 0x13, 0x06, 0x07, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01, 0x06, 0x08, 0x2a, 0x86, 0x48, 0xce,
-    0x3d, 0x03, 0x01, 0x07, 0x03, 0x42, 0x00,
+    0x30, 0x59, 0x30, 0x13, 0x06, 0x07, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01, 0x06, 0x08, 0x2a, 0x86,
+    0x48, 0xce, 0x3d, 0x03, 0x01, 0x07, 0x03, 0x42, 0x00,
 ];
 
 impl KeyForm {
@@ -285,7 +287,9 @@ impl SignatureAt {
                     .split_at_checked(prefix.len())
                     .filter(|(start, _)| start.eq_ignore_ascii_case(prefix.as_bytes()))
                     .map(|(_, number)| number);
-                let Some(number) = number.filter(|number| number.iter().all(u8::is_ascii_digit)) else { continue };
+                let Some(number) = number.filter(|number| number.iter().all(u8::is_ascii_digit)) else {
+                    continue;
+                };
                 if names.contains(&number) {
                     return Err(Rejection::HeaderTwice {
                         name: String::from_utf8_lossy(field).to_ascii_lowercase(),
@@ -306,7 +310,10 @@ impl SignatureAt {
 /// Whether an item looks like `version=signature`.
 fn is_versioned(item: &str) -> bool {
     item.split_once('=').is_some_and(|(version, rest)| {
-        !rest.is_empty() && rest != "=" && version.len() <= 16 && version.starts_with(|c: char| c.is_ascii_alphabetic())
+        !rest.is_empty()
+            && rest != "="
+            && version.len() <= 16
+            && version.starts_with(|c: char| c.is_ascii_alphabetic())
     })
 }
 
@@ -333,7 +340,9 @@ fn number<'de, D: serde::Deserializer<'de>>(from: D) -> Result<u32, D::Error> {
     }
     match Either::deserialize(from)? {
         Either::Number(number) => Ok(number),
-        Either::Text(text) => text.parse().map_err(|_| serde::de::Error::custom("the tolerance is no number")),
+        Either::Text(text) => {
+            text.parse().map_err(|_| serde::de::Error::custom("the tolerance is no number"))
+        }
     }
 }
 
@@ -367,7 +376,8 @@ impl TimeAt {
         let text = match &self.split {
             None => whole.strip_prefix(self.prefix.as_str()),
             Some(split) => {
-                let mut items = whole.split(split.as_str()).filter_map(|item| item.strip_prefix(self.prefix.as_str()));
+                let mut items =
+                    whole.split(split.as_str()).filter_map(|item| item.strip_prefix(self.prefix.as_str()));
                 let first = items.next();
                 if items.next().is_some() {
                     return Err(malformed("it holds two times"));

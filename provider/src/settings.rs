@@ -67,9 +67,9 @@ pub(crate) fn fill_all(
 ) -> Result<toml::Value, SettingsError> {
     Ok(match value {
         toml::Value::String(text) => toml::Value::String(fill(text, params, used)?),
-        toml::Value::Array(items) => {
-            toml::Value::Array(items.iter().map(|item| fill_all(item, params, used)).collect::<Result<_, _>>()?)
-        }
+        toml::Value::Array(items) => toml::Value::Array(
+            items.iter().map(|item| fill_all(item, params, used)).collect::<Result<_, _>>()?,
+        ),
         toml::Value::Table(table) => toml::Value::Table(
             table
                 .iter()

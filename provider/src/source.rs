@@ -27,7 +27,8 @@ impl Source {
     pub(crate) fn parse(text: &str) -> Option<Self> {
         let (kind, place) = text.split_once(':')?;
         let owned = || Some(place.to_owned()).filter(|place| !place.is_empty());
-        let header = || Some(place.to_ascii_lowercase()).filter(|name| protocol::field::is_token(name.as_bytes()));
+        let header =
+            || Some(place.to_ascii_lowercase()).filter(|name| protocol::field::is_token(name.as_bytes()));
         Some(match kind {
             "header" => Self::Header(header()?),
             "headers" => Self::Series(header()?),
@@ -81,7 +82,9 @@ impl<'a> Scope<'a> {
         let text = |text: Option<String>| Ok(text.map(|text| Cow::Owned(text.into_bytes())));
         match source {
             Source::Header(name) => self.header(name).map(|value| value.map(Cow::Borrowed)),
-            Source::Series(prefix) => self.header(&format!("{prefix}1")).map(|value| value.map(Cow::Borrowed)),
+            Source::Series(prefix) => {
+                self.header(&format!("{prefix}1")).map(|value| value.map(Cow::Borrowed))
+            }
             Source::Query(name) => once(query(self.request.url), name, source),
             Source::Form(name) => match self.form() {
                 Some(form) => once(form, name, source),

@@ -155,8 +155,6 @@ pub struct Facts {
     pub steps: Vec<String>,
     /// Where all this was read.
     pub sources: String,
-    covers_body: Option<bool>,
-    can_resign: Option<bool>,
 }
 
 /// A variant of the scheme, for requests of which all conditions hold.
@@ -386,15 +384,5 @@ mod tests {
         names.dedup();
         assert_eq!(names.len(), count);
         assert!(all().is_sorted_by_key(|provider| provider.name));
-    }
-
-    /// What is told about a provider and what the code does with its scheme were written by two pairs of hands.
-    #[test]
-    fn what_is_told_is_what_is_done() {
-        for provider in all() {
-            let told = &provider.facts;
-            assert_eq!(told.covers_body.unwrap_or(provider.covers_body), provider.covers_body, "{}", provider.name);
-            assert_eq!(told.can_resign.unwrap_or(provider.can_resign), provider.can_resign, "{}", provider.name);
-        }
     }
 }

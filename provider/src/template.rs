@@ -119,12 +119,24 @@ impl Template {
 
 /// All fields by name, each name followed by its value (Mandrill).
 fn sorted_form(scope: &Scope<'_>) -> Result<Vec<u8>, Rejection> {
-    let fields = form_fields(scope)?;
-    Ok(fields.iter().flat_map(|(name, value)| [name.as_bytes(), value.as_bytes()]).flatten().copied().collect())
+    Ok(joined(&form_fields(scope)?))
 }
 
+/// Each name followed by its value, with nothing between.
+pub(crate) fn joined(fields: &[Field<'_>]) -> Vec<u8> {
+    let mut joined = Vec::with_capacity(fields.iter().map(|(name, value)| name.len() + value.len()).sum());
+    for (name, value) in fields {
+        joined.extend_from_slice(name.as_bytes());
+        joined.extend_from_slice(value.as_bytes());
+    }
+    joined
+}
+
+/// Name and value of a form's field.
+pub(crate) type Field<'a> = (Cow<'a, str>, Cow<'a, str>);
+
 /// All fields of a form by name; those of one name in the order sent.
-pub(crate) fn form_fields<'a>(scope: &Scope<'a>) -> Result<Vec<(Cow<'a, str>, Cow<'a, str>)>, Rejection> {
+pub(crate) fn form_fields<'a>(scope: &Scope<'a>) -> Result<Vec<Field<'a>>, Rejection> {
     let Some(form) = scope.form() else { return Ok(Vec::new()) };
     let mut fields: Vec<_> = form.take(FORM_FIELDS_MAX + 1).collect();
     if fields.len() > FORM_FIELDS_MAX {

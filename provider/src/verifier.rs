@@ -111,7 +111,18 @@ impl Verifier {
     /// # Errors
     /// When the scheme does not allow it, or the request lacks what is signed.
     pub fn sign(&self, request: &Request<'_>, now_ms: u64) -> Result<Vec<(String, String)>, CannotSign> {
-        self.0.to_sign(request).sign(request, now_ms)
+        let mut fields = self.0.to_sign(request).sign(request, now_ms)?;
+        // Some providers sign in several headers, and an application may look at any of them.
+        for (_, variant) in &self.0.alternatives {
+            let Prepared::Hmac { scheme, .. } = variant else { continue };
+            let is_sent = scheme.sig.header().is_some_and(|name| {
+                request.headers.find(&name).is_some() && !fields.iter().any(|(field, _)| *field == name)
+            });
+            if is_sent {
+                fields.extend(variant.sign(request, now_ms)?);
+            }
+        }
+        Ok(fields)
     }
 
     /// Whether [`Verifier::sign`] can succeed.

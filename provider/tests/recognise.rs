@@ -17,7 +17,8 @@ fn found(method: &str, url: &str, headers: &[(&str, &str)], body: &[u8]) -> Opti
 fn a_request_is_recognised_by_what_only_its_provider_sends() {
     const URL: &str = "https://hooks.example.com/h/ep_1";
     const FORM: (&str, &str) = ("Content-Type", "application/x-www-form-urlencoded");
-    let github = [("X-GitHub-Event", "push"), ("X-GitHub-Delivery", "d"), ("X-Hub-Signature-256", "sha256=00")];
+    let github =
+        [("X-GitHub-Event", "push"), ("X-GitHub-Delivery", "d"), ("X-Hub-Signature-256", "sha256=00")];
     let with = |more: &[(&'static str, &'static str)]| [&github[..], more].concat();
     for (headers, body, expected) in [
         (with(&[]), &b"{}"[..], Some("github")),
@@ -25,12 +26,32 @@ fn a_request_is_recognised_by_what_only_its_provider_sends() {
         (with(&[("X-Gitea-Event", "push")]), b"{}", Some("gitea")),
         (with(&[("X-Forgejo-Event", "push")]), b"{}", Some("gitea")),
         (vec![("X-Hub-Signature-256", "sha256=00")], br#"{"object":"page","entry":[{}]}"#, Some("meta")),
-        (vec![("X-Hub-Signature", "sha1=00")], br#"{"type":"notification_event","topic":"ping"}"#, Some("intercom")),
+        (
+            vec![("X-Hub-Signature", "sha1=00")],
+            br#"{"type":"notification_event","topic":"ping"}"#,
+            Some("intercom"),
+        ),
         (vec![("Stripe-Signature", "t=1,v1=00")], b"{}", Some("stripe")),
-        (vec![("X-Gitlab-Event", "Push Hook"), ("webhook-id", "1"), ("webhook-signature", "v1,x")], b"{}", Some("gitlab")),
+        (
+            vec![("X-Gitlab-Event", "Push Hook"), ("webhook-id", "1"), ("webhook-signature", "v1,x")],
+            b"{}",
+            Some("gitlab"),
+        ),
         (vec![("X-Slack-Signature", "v0=00"), ("X-Slack-Request-Timestamp", "1")], b"{}", Some("slack")),
-        (vec![("X-Shopify-Topic", "orders/create")], b"{}", Some("shopify")),
-        (vec![("webhook-id", "1"), ("webhook-timestamp", "1"), ("webhook-signature", "v1,x")], b"{}", Some("standard_webhooks")),
+        (
+            vec![
+                ("X-Shopify-Topic", "orders/create"),
+                ("X-Shopify-Hmac-Sha256", "x"),
+                ("X-Shopify-Shop-Domain", "x.myshopify.com"),
+            ],
+            b"{}",
+            Some("shopify"),
+        ),
+        (
+            vec![("webhook-id", "1"), ("webhook-timestamp", "1"), ("webhook-signature", "v1,x")],
+            b"{}",
+            Some("standard_webhooks"),
+        ),
         (
             vec![("webhook-id", "1"), ("webhook-timestamp", "1"), ("webhook-signature", "v1,x")],
             br#"{"producer":"stores/abc","scope":"store/order/created"}"#,
@@ -66,9 +87,11 @@ fn no_vector_is_taken_for_anothers() {
         // These sign as Standard Webhooks and have little of their own.
         let is_fine = |found: &str| {
             found == expected
-                || (found == "standard_webhooks" && matches!(expected, "svix" | "clerk" | "resend" | "openai"))
+                || (matches!(found, "standard_webhooks" | "svix")
+                    && matches!(expected, "svix" | "clerk" | "resend" | "openai"))
         };
-        if let Some(found) = found(text("method"), text("url"), &pairs, &body).filter(|found| !is_fine(found)) {
+        if let Some(found) = found(text("method"), text("url"), &pairs, &body).filter(|found| !is_fine(found))
+        {
             wrong.push(format!("{}: {found}", text("id")));
         }
     }

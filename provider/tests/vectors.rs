@@ -82,7 +82,11 @@ fn fits(reason: &str, rejection: &Rejection) -> bool {
         "wrong_audience" | "wrong_principal" => matches!(rejection, Rejection::NotForUs { .. }),
         "unknown_key" => matches!(rejection, Rejection::KeyUnknown { .. }),
         "untrusted_cert_url" => matches!(rejection, Rejection::KeyRefused { .. }),
-        "wrong_secret" | "tampered_body" | "tampered_header" | "wrong_url" | "wrong_key"
+        "wrong_secret"
+        | "tampered_body"
+        | "tampered_header"
+        | "wrong_url"
+        | "wrong_key"
         | "wrong_signed_content" => matches!(
             rejection,
             Rejection::WrongSecret | Rejection::TokenWrong { .. } | Rejection::BodyAltered { .. }
@@ -125,7 +129,11 @@ fn every_vector_gets_its_verdict() {
         let provider = verifier.provider();
         let named = |field: &str, found: Option<String>| match vector[field].as_str() {
             Some(expected) if found.as_deref() != Some(expected) => {
-                Some(format!("{id}: {field} {expected:?}, got {found:?}"))
+                // GitHub and Linear have the action in the body; it is part of our name of the event.
+                let with_action = found.as_deref().and_then(|found| found.strip_prefix(expected));
+                let has_action = matches!(provider.name, "github" | "linear");
+                (!has_action || !with_action.is_some_and(|rest| rest.starts_with('.')))
+                    .then(|| format!("{id}: {field} {expected:?}, got {found:?}"))
             }
             _ => None,
         };

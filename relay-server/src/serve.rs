@@ -306,8 +306,7 @@ impl Server {
         let jq = Jq::new(JqSettings::new(program));
         let urls = UrlSender::new(config.urls.clone(), house.clone());
         let urls = urls.map_err(failed("what URLs are sent with", None))?;
-        let vault_file =
-            config.secrets.key_file.clone().unwrap_or_else(|| config.data.join("secrets-key"));
+        let vault_file = config.secrets.key_file.clone().unwrap_or_else(|| config.data.join("secrets-key"));
         let vault = match &config.secrets.key {
             Some(key) => Vault::new(&EndpointSecret::new(key.0)),
             None => Vault::load_or_keep(&vault_file, entropy::random())

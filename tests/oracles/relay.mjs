@@ -8,7 +8,7 @@
 //     works before there is a secret; POST /sources/NAME/secrets {"secret"}.
 //   - What is public about a key (Discord, SendGrid) is given as the secret; `AS_PARAM` says otherwise.
 //   - A request that does not verify is answered 401 with a `Relay-Error`, and its app sees nothing of it; too old or
-//     too early is said in words (`saysStale`, `saysFuture`). It is refused while the agent is away, too.
+//     too early is told to its owner alone (`reason`). It is refused while the agent is away, too.
 //   - Re-signing is for what the relay delivers later (stored deliveries, replays), with the time of the attempt; what
 //     passes live passes as it came.
 //   - The URL that is signed is {public URL of the server}/h/NAME plus the query, with `http://` and the port.
@@ -40,8 +40,6 @@ const told = (answer) => `${answer.headers["relay-error"]} ${answer.body}`;
 
 /** The relay's own refusal of a signature. */
 export const saysRefused = (answer) => answer.status === 401 && "relay-error" in answer.headers;
-export const saysStale = (answer) => saysRefused(answer) && /stale|old|ago|expired/i.test(told(answer));
-export const saysFuture = (answer) => saysRefused(answer) && /future|ahead|early|not yet/i.test(told(answer));
 
 /** What an answer of the relay was, for people. */
 export const inWords = (answer) => `${answer.status} ${told(answer).slice(0, 200)}`;
@@ -261,6 +259,12 @@ export class Relay {
         /: 404 /.test(error.message) ? null : Promise.reject(error),
       );
     await until(`the event ${event} is recorded`, is);
+  }
+
+  /** Why the signature of an event was refused. */
+  async reason(event) {
+    await this.recorded(event);
+    return (await this.api("GET", `/events/${event}`)).signature;
   }
 
   async replay(event) {

@@ -183,7 +183,13 @@ impl World {
     }
 
     /// A source whose provider is this one, and what it signs with.
-    pub async fn provided(&self, name: &str, provider: &str, secret: &str, change: impl FnOnce(&mut SourceRules)) {
+    pub async fn provided(
+        &self,
+        name: &str,
+        provider: &str,
+        secret: &str,
+        change: impl FnOnce(&mut SourceRules),
+    ) {
         let provider = ProviderRules { name: provider.to_owned(), ..ProviderRules::default() };
         let mut rules = SourceRules { provider: Some(provider), ..SourceRules::default() };
         change(&mut rules);

@@ -181,12 +181,17 @@ async fn a_challenge_is_answered_while_nobody_is_there_and_by_the_app_while_it_i
     let told: serde_json::Value = serde_json::from_slice(&away.body).expect("JSON");
     assert_eq!(told, json!({ "challenge": "3eZbrw1a" }));
     assert_eq!(seen(&world, &away).await.0, OutcomeKind::Greeted);
-    assert_eq!(send(&world, "chat", &slack("guess", now_s(), body), body).await.status, 401, "signed, so checked");
+    assert_eq!(
+        send(&world, "chat", &slack("guess", now_s(), body), body).await.status,
+        401,
+        "signed, so checked"
+    );
     let app = App::start(Behaviour::Say(ok("mine"))).await;
     let agent = world.agent("chat", app.addr()).await;
     assert_eq!(send(&world, "chat", &slack(SECRET, now_s(), body), body).await.text(), "mine");
-    let (changed, _) =
-        world.api("PATCH", "/sources/chat", Some(json!({ "rules": { "provider": { "greet": "relay" } } }))).await;
+    let (changed, _) = world
+        .api("PATCH", "/sources/chat", Some(json!({ "rules": { "provider": { "greet": "relay" } } })))
+        .await;
     assert_eq!(changed, 200);
     assert_ne!(send(&world, "chat", &slack(SECRET, now_s(), body), body).await.text(), "mine");
     assert_eq!(app.recorded().len(), 1);
@@ -197,11 +202,13 @@ async fn a_challenge_is_answered_while_nobody_is_there_and_by_the_app_while_it_i
 #[tokio::test]
 async fn a_handshake_that_brings_a_secret_is_believed_only_when_it_is_awaited() {
     let world = World::start().await;
-    world.provided("tasks", "asana", "first", |rules| {
-        rules.provider.as_mut().expect("a provider").greet = GreetBy::Relay;
-    })
-    .await;
-    let shake = async || send(&world, "tasks", "X-Hook-Secret: b537207f20cbfa02357cf448134da559\r\n", b"").await;
+    world
+        .provided("tasks", "asana", "first", |rules| {
+            rules.provider.as_mut().expect("a provider").greet = GreetBy::Relay;
+        })
+        .await;
+    let shake =
+        async || send(&world, "tasks", "X-Hook-Secret: b537207f20cbfa02357cf448134da559\r\n", b"").await;
     assert_eq!(shake().await.status, 401, "anybody could send it");
     let (opened, _) = world.api("POST", "/sources/tasks/pair", Some(json!({}))).await;
     assert_eq!(opened, 200);
@@ -267,7 +274,8 @@ async fn what_was_signed_too_long_ago_is_refused() {
 async fn a_source_that_says_nothing_recognises_who_sends_by_what_comes() {
     let world = World::start().await;
     let by_provider = Dedupe { by: DedupeBy::Provider, window_s: 60 };
-    let rules = SourceRules { reply: ReplyMode::Accepted, dedupe: Some(by_provider), ..SourceRules::default() };
+    let rules =
+        SourceRules { reply: ReplyMode::Accepted, dedupe: Some(by_provider), ..SourceRules::default() };
     world.source("any", rules).await;
     let body = br#"{"id":"evt_7","type":"invoice.paid"}"#;
     let first = send(&world, "any", &stripe("unknown", 1, body), body).await;

@@ -69,11 +69,17 @@ impl Contentful {
     pub(crate) fn sign(&self, scope: &Scope<'_>, now_ms: u64) -> Result<Vec<(String, String)>, CannotSign> {
         let (_, key) = self.keys.first().ok_or(CannotSign::NoSecret)?;
         let mut names: Vec<String> = match scope.header(NAMES)? {
-            Some(_) => scope.header_text(NAMES)?.split(',').map(|name| name.trim().to_ascii_lowercase()).collect(),
+            Some(_) => {
+                scope.header_text(NAMES)?.split(',').map(|name| name.trim().to_ascii_lowercase()).collect()
+            }
             None => Vec::new(),
         };
         if names.is_empty() {
-            let sent = scope.request.headers.iter().map(|(name, _)| String::from_utf8_lossy(name).to_ascii_lowercase());
+            let sent = scope
+                .request
+                .headers
+                .iter()
+                .map(|(name, _)| String::from_utf8_lossy(name).to_ascii_lowercase());
             names = sent.filter(|name| name == "content-type" || name == "x-contentful-topic").collect();
         }
         names.extend([NAMES.to_owned(), TIMESTAMP.to_owned()]);

@@ -58,10 +58,9 @@ pub(crate) fn verify(
 fn crc32(bytes: &[u8]) -> u32 {
     const TABLE: [u32; 256] = {
         let mut table = [0; 256];
-        let mut at = 0;
+        let (mut at, mut byte) = (0, 0);
         while at < 256 {
-            // No truncation: below 256.
-            let mut crc = at as u32;
+            let mut crc: u32 = byte;
             let mut bit = 0;
             while bit < 8 {
                 crc = if crc & 1 == 1 { crc >> 1 ^ 0xedb8_8320 } else { crc >> 1 };
@@ -69,6 +68,7 @@ fn crc32(bytes: &[u8]) -> u32 {
             }
             table[at] = crc;
             at += 1;
+            byte += 1;
         }
         table
     };

@@ -9,7 +9,7 @@ use ring::{digest, hmac};
 use crate::encoding::{self, Encoding};
 use crate::reject::{CannotSign, Rejection};
 use crate::source::{self, Scope};
-use crate::template::form_fields;
+use crate::template::{form_fields, joined};
 use crate::verifier::{Verified, tag_of};
 
 pub(crate) struct Twilio {
@@ -56,14 +56,17 @@ impl Twilio {
         });
         let secret = matched.ok_or(Rejection::WrongSecret)?;
         match hash {
-            Hash::Of(wanted) if !encoding::is_same(&wanted, sha256(scope).as_ref()) => Err(Rejection::BodyAltered {
-                how: "the URL is rightly signed, but holds the hash of another body: something between Twilio and the \
+            Hash::Of(wanted) if !encoding::is_same(&wanted, sha256(scope).as_ref()) => {
+                Err(Rejection::BodyAltered {
+                    how: "the URL is rightly signed, but holds the hash of another body: something between Twilio and the \
                       relay changed it",
-            }),
-            // A body that nothing vouches for: the URL alone may come from another request.
-            Hash::Wanted => {
-                Err(Rejection::malformed("bodySHA256 of the query", "it is missing, so the body is not signed"))
+                })
             }
+            // A body that nothing vouches for: the URL alone may come from another request.
+            Hash::Wanted => Err(Rejection::malformed(
+                "bodySHA256 of the query",
+                "it is missing, so the body is not signed",
+            )),
             Hash::Of(_) | Hash::NotWanted => Ok(Verified { covers_body: true, secret, signed_ms: None }),
         }
     }
@@ -125,7 +128,7 @@ fn fields(scope: &Scope<'_>) -> Result<Vec<u8>, Rejection> {
     let mut fields = form_fields(scope)?;
     fields.sort();
     fields.dedup();
-    Ok(fields.iter().flat_map(|(name, value)| [name.as_bytes(), value.as_bytes()]).flatten().copied().collect())
+    Ok(joined(&fields))
 }
 
 /// The URL as it is, and with its port written or left out.

@@ -62,11 +62,9 @@ impl Prepared {
             Self::Token { .. } | Self::Basic { .. } => false,
             Self::PublicKey { scheme, .. } => scheme.signed.covers_body(),
             Self::Jwt(jwt) => jwt.covers_body(),
-            Self::Standard(_)
-            | Self::Twilio(_)
-            | Self::AwsSns(_)
-            | Self::PayPal(_)
-            | Self::Contentful(_) => true,
+            Self::Standard(_) | Self::Twilio(_) | Self::AwsSns(_) | Self::PayPal(_) | Self::Contentful(_) => {
+                true
+            }
         }
     }
 }
@@ -149,15 +147,18 @@ fn is_among(candidates: &[Vec<u8>], tag: &[u8]) -> bool {
     candidates.iter().fold(false, |found, candidate| found | encoding::is_same(candidate, tag))
 }
 
+/// What is signed, in pieces: the body among them is never copied.
+pub(crate) type Parts<'p, 'a> = &'p [Cow<'a, [u8]>];
+
 /// The HMAC over parts, in order.
-pub(crate) fn tag_of(key: &hmac::Key, parts: &[Cow<'_, [u8]>]) -> hmac::Tag {
+pub(crate) fn tag_of(key: &hmac::Key, parts: Parts<'_, '_>) -> hmac::Tag {
     let mut context = hmac::Context::with_key(key);
     parts.iter().for_each(|part| context.update(part));
     context.sign()
 }
 
 /// The digest over parts, in order.
-pub(crate) fn digest_of(algorithm: &'static digest::Algorithm, parts: &[Cow<'_, [u8]>]) -> digest::Digest {
+pub(crate) fn digest_of(algorithm: &'static digest::Algorithm, parts: Parts<'_, '_>) -> digest::Digest {
     let mut context = digest::Context::new(algorithm);
     parts.iter().for_each(|part| context.update(part));
     context.finish()

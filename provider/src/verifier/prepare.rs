@@ -47,20 +47,26 @@ pub(super) fn inner(
     let mut used = Vec::new();
     let mut read = |value: &toml::Value| -> Result<Prepared, SettingsError> {
         let filled = settings::fill_all(value, &settings.params, &mut used)?;
-        let scheme: Scheme =
-            filled.try_into().map_err(|error: toml::de::Error| SettingsError::Table(error.message().to_owned()))?;
+        let scheme: Scheme = filled
+            .try_into()
+            .map_err(|error: toml::de::Error| SettingsError::Table(error.message().to_owned()))?;
         // Otherwise anybody could write a fresh time to an old signature.
         let has_free_time = matches!(&scheme, Scheme::Hmac(mac) if mac.ts.is_some() && !mac.signed.0.iter().all(Template::has_time));
         if provider.is_general && has_free_time {
-            return Err(SettingsError::Param { name: "signed".to_owned(), why: "it leaves out the time, {ts}" });
+            return Err(SettingsError::Param {
+                name: "signed".to_owned(),
+                why: "it leaves out the time, {ts}",
+            });
         }
         prepare(scheme, settings, &signing, form, &mut used)
     };
     let mut alternatives = Vec::new();
     for alternative in &provider.alternatives {
-        let is_wanted = alternative.when.iter().filter_map(|condition| condition.param()).all(
-            |(name, must)| settings.params.contains_key(name) == must,
-        );
+        let is_wanted = alternative
+            .when
+            .iter()
+            .filter_map(|condition| condition.param())
+            .all(|(name, must)| settings.params.contains_key(name) == must);
         if is_wanted {
             alternatives.push((alternative.when.clone(), read(&alternative.verify)?));
         }
@@ -100,7 +106,8 @@ fn prepare(
         Scheme::Hmac(mut scheme) => {
             scheme.ts.iter_mut().for_each(|ts| tolerance(&mut ts.tol));
             let keys = keys(secrets, form.unwrap_or(scheme.key))?;
-            let keys = keys.into_iter().map(|(at, key)| (at, hmac::Key::new(scheme.alg.hmac(), &key))).collect();
+            let keys =
+                keys.into_iter().map(|(at, key)| (at, hmac::Key::new(scheme.alg.hmac(), &key))).collect();
             Prepared::Hmac { scheme, keys }
         }
         Scheme::Concat(mut scheme) => {
@@ -118,7 +125,10 @@ fn prepare(
             scheme.ts.iter_mut().for_each(|ts| tolerance(&mut ts.tol));
             let keys = keys(secrets, scheme.key)?;
             if let Some((at, _)) = keys.iter().find(|(_, key)| key.len() != 32) {
-                return Err(SettingsError::Secret { position: at + 1, why: "an Ed25519 public key has 32 bytes" });
+                return Err(SettingsError::Secret {
+                    position: at + 1,
+                    why: "an Ed25519 public key has 32 bytes",
+                });
             }
             Prepared::PublicKey { scheme, curve: Curve::Ed25519, keys }
         }

@@ -1,9 +1,8 @@
 //! The fields that make a request pass: the same templates as for verifying, read from the fields about to be sent.
 
-use std::borrow::Cow;
-
 use ring::digest;
 
+use super::check::Parts;
 use super::{Prepared, digest_of, tag_of};
 use crate::Request;
 use crate::encoding::{self, Encoding};
@@ -69,7 +68,7 @@ fn mac(
     request: &Request<'_>,
     now_ms: u64,
     secret: &str,
-    make: &dyn Fn(&[Cow<'_, [u8]>]) -> Vec<u8>,
+    make: &dyn Fn(Parts<'_, '_>) -> Vec<u8>,
 ) -> Result<Vec<(String, String)>, CannotSign> {
     let (header, template) = match (scheme.sig.header(), scheme.signed.0.first()) {
         (Some(header), Some(template)) if is_in_header(scheme) => (header, template),

@@ -32,7 +32,9 @@ impl Standard {
         let mut keys = Vec::new();
         for (at, secret) in secrets {
             let wrong = |why| SettingsError::Secret { position: at + 1, why };
-            let key = if let Some(text) = secret.strip_prefix("whpk_").filter(|_| scheme.key == KeyForm::Whsec) {
+            let key = if let Some(text) =
+                secret.strip_prefix("whpk_").filter(|_| scheme.key == KeyForm::Whsec)
+            {
                 let bytes = encoding::base64_secret(text).filter(|bytes| bytes.len() == 32);
                 Key::Public(bytes.ok_or_else(|| wrong("what follows whpk_ is not Base64 of 32 bytes"))?)
             } else if let Some(text) = secret.strip_prefix("whsk_").filter(|_| scheme.key == KeyForm::Whsec) {
@@ -79,9 +81,9 @@ impl Standard {
             return Err(Rejection::TimestampMissing { name: name("timestamp") });
         };
         let written = std::str::from_utf8(written).unwrap_or_default();
-        let signed_ms = time::digits(written).map(|seconds| seconds * 1000).ok_or_else(|| {
-            Rejection::malformed(name("timestamp"), "it is not a number of seconds")
-        })?;
+        let signed_ms = time::digits(written)
+            .map(|seconds| seconds * 1000)
+            .ok_or_else(|| Rejection::malformed(name("timestamp"), "it is not a number of seconds"))?;
         if id.is_empty() {
             return Err(Rejection::malformed(name("id"), "it is empty"));
         }
@@ -138,7 +140,9 @@ impl Key {
         let public = match self {
             Self::Secret(key) => {
                 let tag = tag_of(key, parts);
-                return signatures.iter().fold(false, |found, one| found | encoding::is_same(one, tag.as_ref()));
+                return signatures
+                    .iter()
+                    .fold(false, |found, one| found | encoding::is_same(one, tag.as_ref()));
             }
             Self::Public(key) => key.as_slice(),
             Self::Private(pair) => pair.public_key().as_ref(),
@@ -148,7 +152,10 @@ impl Key {
         }
         let message = parts.concat();
         let key = UnparsedPublicKey::new(&ED25519, public);
-        signatures.iter().take(PUBLIC_KEY_CANDIDATES_MAX).any(|signature| key.verify(&message, signature).is_ok())
+        signatures
+            .iter()
+            .take(PUBLIC_KEY_CANDIDATES_MAX)
+            .any(|signature| key.verify(&message, signature).is_ok())
     }
 }
 

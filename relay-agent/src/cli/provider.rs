@@ -106,7 +106,11 @@ fn asked_for() -> anyhow::Result<String> {
         return Ok(rpassword::prompt_password("Secret (not shown): ")?);
     }
     let mut text = String::new();
-    std::io::stdin().lock().take(SECRET_BYTES_MAX + 1).read_to_string(&mut text).context("cannot read stdin")?;
+    std::io::stdin()
+        .lock()
+        .take(SECRET_BYTES_MAX + 1)
+        .read_to_string(&mut text)
+        .context("cannot read stdin")?;
     Ok(text)
 }
 
@@ -123,7 +127,8 @@ mod tests {
     fn only_the_last_line_end_is_not_the_secrets() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("secret");
-        for (text, secret) in [("abc", "abc"), ("abc\n", "abc"), ("abc\r\n", "abc"), (" a b \n\n", " a b \n")] {
+        for (text, secret) in [("abc", "abc"), ("abc\n", "abc"), ("abc\r\n", "abc"), (" a b \n\n", " a b \n")]
+        {
             std::fs::write(&path, text).unwrap();
             assert_eq!(secret_from(&path).unwrap(), secret);
         }

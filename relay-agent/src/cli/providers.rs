@@ -66,7 +66,13 @@ fn describe(one: &Provider) -> Vec<String> {
     }
     if !facts.steps.is_empty() {
         lines.push(String::new());
-        lines.extend(facts.steps.iter().zip(1..).map(|(step, no)| format!("{no}. {}", step.replace("{url}", "the source's URL"))));
+        lines.extend(
+            facts
+                .steps
+                .iter()
+                .zip(1..)
+                .map(|(step, no)| format!("{no}. {}", step.replace("{url}", "the source's URL"))),
+        );
     }
     lines
 }

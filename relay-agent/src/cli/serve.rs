@@ -346,7 +346,9 @@ impl Serving<'_> {
         if wish.secret.is_some() {
             texts.push(format!("signatures of {source} are checked"));
         } else if wish.provider.as_ref().is_some_and(|provider| !provider.is_null()) {
-            texts.push(format!("provider of {source} set; without a secret nothing is checked: --secret-file"));
+            texts.push(format!(
+                "provider of {source} set; without a secret nothing is checked: --secret-file"
+            ));
         }
         let rules = wish.rules();
         let object =

@@ -78,7 +78,9 @@ pub(super) async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
     if args.pair {
         let open = asker.post(below("pair").text(), &json!({})).await?;
         let until = records::moment_or_dash(&open, "until", &context.zone);
-        context.output.say(&format!("{} takes a secret from its provider's next handshake, until {until}", args.name));
+        context
+            .output
+            .say(&format!("{} takes a secret from its provider's next handshake, until {until}", args.name));
     }
     let source = asker.get(path.text()).await?;
     asker.close().await;

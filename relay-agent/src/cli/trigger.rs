@@ -75,7 +75,11 @@ pub(super) async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
     let (provider, event) = match (args.list, args.provider, args.event.as_deref()) {
         (true, provider, _) => return list(context, provider),
         (false, Some(provider), Some(event)) => (provider, event),
-        _ => return Err(UsageError::Other("say which provider and which event; --list shows them".to_owned()).into()),
+        _ => {
+            return Err(
+                UsageError::Other("say which provider and which event; --list shows them".to_owned()).into()
+            );
+        }
     };
     let sample = samples::find(provider.name, event).ok_or_else(|| unknown(provider, event))?;
     let made = sample
@@ -90,7 +94,10 @@ pub(super) async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
             let source = match args.source {
                 Some(source) => source,
                 None => provider.name.replace('_', "-").parse().map_err(|error| {
-                    UsageError::Other(format!("say --source: no source can be called {}: {error}", provider.name))
+                    UsageError::Other(format!(
+                        "say --source: no source can be called {}: {error}",
+                        provider.name
+                    ))
                 })?,
             };
             at_server(context, &source, &made).await
@@ -188,7 +195,11 @@ async fn here(
         Ok(answer) => {
             let status = paint(of_status(answer.status), &answer.status.to_string());
             let text = String::from_utf8_lossy(&answer.body).into_owned();
-            context.output.data(&format!("← {status}  {}  app {}", paint(BOLD, &provider.title), unit::duration(answer.app)))?;
+            context.output.data(&format!(
+                "← {status}  {}  app {}",
+                paint(BOLD, &provider.title),
+                unit::duration(answer.app)
+            ))?;
             if !text.is_empty() && !context.output.quiet {
                 context.output.say(&escape::text(&text));
             }

@@ -2,8 +2,8 @@
 
 use std::path::PathBuf;
 
-use provider::{NoKeys, Provider, Request, Settings, Verifier};
 use protocol::id::EventId;
+use provider::{NoKeys, Provider, Request, Settings, Verifier};
 use relay_agent::clock;
 use relay_agent::fixture::Fixture;
 use serde_json::json;
@@ -13,7 +13,7 @@ use super::ask::Asker;
 use super::context::{Context, UsageError};
 use super::provider::{found, secret_from};
 use super::query::Query;
-use super::{records, recorded};
+use super::{recorded, records};
 use crate::output::style::{BAD, BOLD, DIM, GOOD, paint};
 use crate::output::{escape, unit};
 
@@ -77,7 +77,8 @@ pub(super) async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
         ..Settings::default()
     };
     let secret = secret_from(&args.secret_file)?;
-    let verifier = Verifier::new(&settings, &[secret]).map_err(|error| UsageError::Other(error.to_string()))?;
+    let verifier =
+        Verifier::new(&settings, &[secret]).map_err(|error| UsageError::Other(error.to_string()))?;
     let at_ms = fixture.received_ms.filter(|_| !args.now).unwrap_or_else(clock::unix_ms);
     let checked = verifier.verify(&request, at_ms, &NoKeys);
     let checked = checked.map_err(|rejection| verifier.explain(&request, at_ms, &NoKeys, &rejection));
@@ -100,7 +101,9 @@ pub(super) async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
         let verdict = match &checked {
             Ok(verified) if verified.covers_body => paint(GOOD, "good: the provider signed this body"),
             Ok(_) => paint(GOOD, "good: the provider sent it; the body itself is not signed"),
-            Err(rejection) => format!("{} ({})", paint(BAD, &escape::value(&rejection.to_string())), rejection.code()),
+            Err(rejection) => {
+                format!("{} ({})", paint(BAD, &escape::value(&rejection.to_string())), rejection.code())
+            }
         };
         context.output.data(&fact("verdict", &verdict))?;
     }

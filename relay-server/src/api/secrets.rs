@@ -70,7 +70,8 @@ pub(super) async fn create(
         return Err(ApiError::malformed("label: at most 200 bytes"));
     }
     let Some(rules) = &source.rules.provider else {
-        let message = "the source has no provider yet: set `rules.provider` first, so that the secret can be checked";
+        let message =
+            "the source has no provider yet: set `rules.provider` first, so that the secret can be checked";
         return Err(ApiError::new(StatusCode::CONFLICT, "no_provider", message));
     };
     let is_same = |kept: &&SealedSecret| {
@@ -119,5 +120,7 @@ pub(super) fn check(
     let kept = source.secrets.iter().map(|secret| state.senders.vault.open(source.id, &secret.sealed));
     // One that cannot be opened is no reason to refuse a new one: that is how it is mended.
     let secrets: Vec<String> = kept.flatten().chain(more.map(str::to_owned)).collect();
-    Guard::new(rules, &secrets).map(drop).map_err(|error| ApiError::malformed(format!("rules.provider: {error}")))
+    Guard::new(rules, &secrets)
+        .map(drop)
+        .map_err(|error| ApiError::malformed(format!("rules.provider: {error}")))
 }

@@ -62,11 +62,12 @@ pub(super) async fn create(
     caller: Caller,
     Body(new): Body<NewSource>,
 ) -> Result<(StatusCode, Json<Value>), ApiError> {
-    caller.must_be_admin()?;
     let slug = match new.slug {
         Some(text) => text.parse::<Slug>().map_err(|error| ApiError::malformed(error.to_string()))?,
         None => unguessable_slug(),
     };
+    // Whoever may serve it into being may make it.
+    caller.must_manage(slug.as_str())?;
     rules::check_source(&new.rules)?;
     let source = state.store.create_source(caller.project(), slug, new.rules, new.sharing.into()).await?;
     Ok((StatusCode::CREATED, Json(json!(view(&state, &source)))))

@@ -24,7 +24,6 @@ use tempfile::TempDir;
 use tower_service::Service;
 
 use super::*;
-use crate::sender::Vault;
 use crate::delivery::url::UrlPolicy;
 use crate::delivery::verdict::AttemptOutcome;
 use crate::jq::JqSettings;
@@ -32,6 +31,7 @@ use crate::model::{
     AttemptRecord, Captured, Delivery, DeliveryId, Destination, DestinationRules, EventRecord, Outcome,
     RecordedAnswer, Scope, SourceId, SourceRules, Times, Token,
 };
+use crate::sender::Vault;
 use crate::store::{
     Acceptance, DEFAULT_PROJECT, Leased, NewDelivery, NewToken, Next, Settlement, Start, Want,
 };
@@ -234,7 +234,9 @@ impl House {
             text: Some("a sentence".to_owned()),
             agent: Some(AgentId(1)),
             answer: RecordedAnswer { status, headers, body },
-            times: Times { head_us: 0, total_us: 2, connect_us: 3, app_us: 4 }, is_resigned: false };
+            times: Times { head_us: 0, total_us: 2, connect_us: 3, app_us: 4 },
+            is_resigned: false,
+        };
         let (delivery, attempt) = (leased.delivery, leased.attempt);
         let settlement = Settlement { delivery, attempt, record: Some(Box::new(record)), next };
         self.state.store.advance(Arc::new(vec![settlement]), Vec::new(), u64::MAX).await.unwrap();

@@ -50,7 +50,8 @@ pub(super) async fn trigger(
     Body(sample): Body<Sample>,
 ) -> Result<(StatusCode, Json<Value>), ApiError> {
     let source = caller.managed(&state, &slug)?;
-    let body = STANDARD.decode(&sample.body).map_err(|error| ApiError::malformed(format!("body: {error}")))?;
+    let body =
+        STANDARD.decode(&sample.body).map_err(|error| ApiError::malformed(format!("body: {error}")))?;
     if body.len() > BODY_BYTES_MAX {
         return Err(ApiError::malformed("body: at most 1 MiB"));
     }
@@ -76,9 +77,9 @@ pub(super) async fn trigger(
         }
     }
     headers.push(b"Content-Length", body.len().to_string().as_bytes()).map_err(malformed)?;
-    let guard = source.guard(&state.senders.vault).map_err(|error| {
-        ApiError::new(StatusCode::CONFLICT, "signature_unverifiable", error.to_string())
-    })?;
+    let guard = source
+        .guard(&state.senders.vault)
+        .map_err(|error| ApiError::new(StatusCode::CONFLICT, "signature_unverifiable", error.to_string()))?;
     let mut known = Known::default();
     let mount = u16::try_from(mount.len()).expect("a slug is short");
     if let Some(guard) = guard {
@@ -87,11 +88,13 @@ pub(super) async fn trigger(
         known.name = guard.provider.event_name(&request);
         known.sender_id = guard.provider.delivery_id(&request);
         if guard.is_checked {
-            let fields = guard.verifier.sign(&request, state.clock.now_ms()).map_err(|error| {
-                ApiError::new(StatusCode::CONFLICT, "cannot_sign", error.to_string())
-            })?;
+            let fields = guard
+                .verifier
+                .sign(&request, state.clock.now_ms())
+                .map_err(|error| ApiError::new(StatusCode::CONFLICT, "cannot_sign", error.to_string()))?;
             let mut signed = HeaderBlock::with_capacity(headers.as_bytes().len() + 512);
-            let is_new = |name: &[u8]| fields.iter().any(|(new, _)| name.eq_ignore_ascii_case(new.as_bytes()));
+            let is_new =
+                |name: &[u8]| fields.iter().any(|(new, _)| name.eq_ignore_ascii_case(new.as_bytes()));
             signed.copy_from(&headers, |name, _| !is_new(name)).map_err(malformed)?;
             for (name, value) in &fields {
                 signed.push(name.as_bytes(), value.as_bytes()).map_err(malformed)?;

@@ -14,7 +14,9 @@ use serde::forward_to_deserialize_any;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::{AdminConfig, Config, Limits, LogConfig, PublicConfig, RetentionConfig, SecretsConfig, TunnelConfig};
+use super::{
+    AdminConfig, Config, Limits, LogConfig, PublicConfig, RetentionConfig, SecretsConfig, TunnelConfig,
+};
 
 /// How alike a wrong key has to be to one that exists before that is suggested, from 0 to 1.
 const ALIKE_MIN: f64 = 0.7;

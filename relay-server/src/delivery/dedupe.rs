@@ -189,7 +189,13 @@ mod tests {
             block.push(name.as_bytes(), value.as_bytes()).expect("a field");
         }
         let rule = Dedupe { by, window_s: 60 };
-        key(&rule, Some(sender_id).filter(|id| !id.is_empty()), &block, &Captured::whole(Bytes::from_static(body.as_bytes()))).map(|key| key.hash)
+        key(
+            &rule,
+            Some(sender_id).filter(|id| !id.is_empty()),
+            &block,
+            &Captured::whole(Bytes::from_static(body.as_bytes())),
+        )
+        .map(|key| key.hash)
     }
 
     #[test]

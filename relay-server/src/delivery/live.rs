@@ -34,8 +34,8 @@ use super::under_way::{FirstCopy, UnderWay};
 use super::verdict::{AttemptOutcome, is_worth_a_retry};
 use crate::clock::Clock;
 use crate::model::{
-    self, AttemptRecord, Destination, EventRecord, IfAway, IfFailed, IfSenderLeaves, IfSlow,
-    Outcome, RecordedAnswer, ReplyMode, RequestShape, Source, Times,
+    self, AttemptRecord, Destination, EventRecord, IfAway, IfFailed, IfSenderLeaves, IfSlow, Outcome,
+    RecordedAnswer, ReplyMode, RequestShape, Source, Times,
 };
 use crate::refusal::Refusal;
 use crate::sender::Senders;
@@ -339,9 +339,10 @@ impl Live {
         let Some(whole) = upload.whole_so_far() else { return Ok(None) };
         recording.recognise(&whole.body);
         let record = recording.event_record();
-        let Some(key) =
-            dedupe::key(rule, record.known.sender_id.as_deref(), &record.headers, &whole.body)
-        else { return Ok(None) };
+        let Some(key) = dedupe::key(rule, record.known.sender_id.as_deref(), &record.headers, &whole.body)
+        else {
+            return Ok(None);
+        };
         let waited = tokio::time::timeout_at(deadline, self.under_way.enter(source.id, key.hash)).await;
         let Ok(first) = waited else { return Err(Copied::StillUnderWay) };
         match self.intake.store.first_copy(source.id, key).await {
@@ -476,7 +477,8 @@ impl Live {
             };
             let outcome = AttemptOutcome::Answered(head.status);
             let agent = Some(claim.session.agent);
-            let attempt = AttemptRecord { started_ms, outcome, text: None, agent, answer, times, is_resigned: false };
+            let attempt =
+                AttemptRecord { started_ms, outcome, text: None, agent, answer, times, is_resigned: false };
             return Err((Missed::Failed(Box::new(attempt)), recording));
         }
         let Ok(stream) = BodyStream::new(frames.into_body(head.body)) else {

@@ -34,7 +34,9 @@ pub enum Unguarded {
     #[error("no provider is called {0:?}")]
     Unknown(String),
     /// A secret was sealed with another key.
-    #[error("a secret of this source cannot be opened: the server's secrets-key is not the one it was kept with")]
+    #[error(
+        "a secret of this source cannot be opened: the server's secrets-key is not the one it was kept with"
+    )]
     Sealed,
     /// The provider cannot work with what the source says.
     #[error(transparent)]
@@ -47,8 +49,7 @@ impl Guard {
     /// # Errors
     /// When rules and secrets do not make one.
     pub fn new(rules: &ProviderRules, secrets: &[String]) -> Result<Self, Unguarded> {
-        let provider =
-            provider::find(&rules.name).ok_or_else(|| Unguarded::Unknown(rules.name.clone()))?;
+        let provider = provider::find(&rules.name).ok_or_else(|| Unguarded::Unknown(rules.name.clone()))?;
         // The newest comes first: it is the one to sign with.
         let secrets: Vec<String> = secrets.iter().rev().cloned().collect();
         Ok(Self {

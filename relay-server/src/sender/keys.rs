@@ -72,7 +72,8 @@ impl KeyRing {
         let is_there = key.is_some();
         let mut kept = self.kept.lock().expect("key lock");
         if kept.len() >= KEYS_MAX
-            && let Some(oldest) = kept.iter().min_by_key(|(_, one)| one.fetched_ms).map(|(url, _)| url.clone())
+            && let Some(oldest) =
+                kept.iter().min_by_key(|(_, one)| one.fetched_ms).map(|(url, _)| url.clone())
         {
             kept.remove(&oldest);
         }

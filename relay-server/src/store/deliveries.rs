@@ -644,7 +644,9 @@ fn promote(conn: &Connection, destination: DestinationId, now_ms: i64) -> rusqli
                 text: Some("the relay ended while this attempt was under way".to_owned()),
                 agent: None,
                 answer: Default::default(),
-                times: Times::default(), is_resigned: false };
+                times: Times::default(),
+                is_resigned: false,
+            };
             insert_attempt(conn, (*event, *no), *attempt, &cut_off)?;
         }
         ready.execute(params![event, no])?;

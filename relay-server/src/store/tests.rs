@@ -134,7 +134,15 @@ pub(super) fn attempt(next: Next) -> AttemptRecord {
         Next::Ready | Next::Cancelled(_) => AttemptOutcome::NotSent("app_refused"),
     };
     let answer = RecordedAnswer { status: 200, headers: HeaderBlock::default(), body: captured(b"answered") };
-    AttemptRecord { started_ms: NOW, outcome, text: None, agent: None, answer, times: Times::default(), is_resigned: false }
+    AttemptRecord {
+        started_ms: NOW,
+        outcome,
+        text: None,
+        agent: None,
+        answer,
+        times: Times::default(),
+        is_resigned: false,
+    }
 }
 
 pub(super) fn name(slug: &str) -> Slug {
@@ -677,7 +685,7 @@ async fn a_database_of_a_newer_version_is_refused() {
     newer.pragma_update(None, "user_version", 99).unwrap();
     drop(newer);
     let error = refused(dir.path()).await;
-    assert!(matches!(error, OpenError::Newer { found: 99, known: 2, .. }), "{error}");
+    assert!(matches!(error, OpenError::Newer { found: 99, known: 3, .. }), "{error}");
 }
 
 #[cfg(unix)]

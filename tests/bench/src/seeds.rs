@@ -248,7 +248,9 @@ fn attempt(next: Next, started_ms: u64) -> AttemptRecord {
         text: None,
         agent: Some(AgentId(7)),
         answer: RecordedAnswer { status, ..RecordedAnswer::default() },
-        times: Times { head_us: 0, total_us: 1_300, connect_us: 80, app_us: 700 }, is_resigned: false }
+        times: Times { head_us: 0, total_us: 1_300, connect_us: 80, app_us: 700 },
+        is_resigned: false,
+    }
 }
 
 /// As a busy provider sends them: ten header fields, 1 KiB of body.

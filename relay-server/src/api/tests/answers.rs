@@ -19,13 +19,14 @@ async fn a_source_lives_through_the_api() {
     assert_eq!(made.status, 201);
     let expected = json!({
         "slug": "hooks", "url": "https://relay.example/h/hooks", "created_at": "2023-11-14T22:13:20.000Z",
+        "secrets": [],
         "destinations": [{
             "name": "default", "is_primary": true, "sharing": "broadcast", "rules": default_rules(),
         }],
         "rules": {
             "paused": false, "methods": ["POST"], "networks": [], "upgrade": false, "patience_ms": 5,
             "body_bytes_max": null, "in_flight_max": 256, "reply": "live", "if_away": "accept", "if_slow": "fail",
-            "if_failed": "pass", "if_sender_leaves": "finish", "dedupe": null,
+            "if_failed": "pass", "if_sender_leaves": "finish", "dedupe": null, "provider": null,
             "accepted": { "status": 202, "headers": [], "body": null },
         },
     });
@@ -81,6 +82,7 @@ async fn an_event_is_shown_with_everything() {
     let expected = json!({
         "id": id, "source": "mine", "received_at": "2023-11-14T22:13:20.000Z", "remote": "192.0.2.1",
         "method": "POST", "path": "/h/mine/a?b", "status": 200, "outcome": "answered", "reason": null,
+        "name": null, "signature": null, "sender_id": null, "signature_text": null,
         "agent": AgentId(1).to_string(), "body_bytes": 7, "answer_bytes": 1,
         "head_us": 1, "total_us": 2, "connect_us": 3, "app_us": 4,
         "seq": null, "related": null, "deliveries": [],

@@ -28,6 +28,7 @@ async fn a_delivery_is_shown_with_its_attempts_by_itself_and_with_its_event() {
         json!({
             "no": no, "started_at": "2023-11-14T22:13:20.000Z", "outcome": outcome, "reason": reason,
             "text": "a sentence", "agent": AgentId(1).to_string(), "status": status,
+            "is_resigned": false,
             "connect_us": 3, "app_us": 4, "total_us": 2, "answer": answer,
         })
     };

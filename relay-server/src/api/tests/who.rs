@@ -74,6 +74,22 @@ fn matrix(event: EventId, delivery: DeliveryId, token: TokenId) -> Vec<Row> {
             to([404, 403, 404, 403, 202, 202]),
         ),
         ("GET", path("/sources/mine/ledger"), None, to(seers)),
+        (
+            "POST",
+            path("/sources/mine/trigger"),
+            Some(json!({ "headers": [], "body": "e30=" })),
+            to([404, 403, 404, 403, 202, 202]),
+        ),
+        ("GET", path("/sources/mine/secrets"), None, to(seers)),
+        // The source has no provider yet.
+        (
+            "POST",
+            path("/sources/mine/secrets"),
+            Some(json!({ "secret": "s" })),
+            to([404, 403, 404, 403, 409, 409]),
+        ),
+        ("DELETE", path("/sources/mine/secrets/7"), None, to([404, 403, 404, 403, 404, 404])),
+        ("POST", path("/sources/mine/pair"), None, to(managers)),
         ("POST", event("/replay"), Some(json!({})), to(made)),
         ("POST", event("/replay"), Some(json!({ "method": "PUT" })), to(made)),
         ("POST", path("/replay"), Some(json!({ "source": "mine" })), to(managers)),

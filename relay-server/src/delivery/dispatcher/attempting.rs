@@ -74,7 +74,9 @@ impl Attempting {
             text: None,
             agent: None,
             answer: RecordedAnswer::default(),
-            times: Times::default(), is_resigned: false };
+            times: Times::default(),
+            is_resigned: false,
+        };
         let settlement = Settlement {
             delivery: leased.delivery,
             attempt: leased.attempt,
@@ -183,7 +185,15 @@ impl Attempting {
         answer: RecordedAnswer,
         times: Times,
     ) -> Box<AttemptRecord> {
-        Box::new(AttemptRecord { started_ms: self.started_ms, outcome, text, agent, answer, times, is_resigned: false })
+        Box::new(AttemptRecord {
+            started_ms: self.started_ms,
+            outcome,
+            text,
+            agent,
+            answer,
+            times,
+            is_resigned: false,
+        })
     }
 
     /// What is sent of the event: filtered, transformed, signed.
@@ -275,8 +285,7 @@ impl Attempting {
             _ => return Vec::new(),
         };
         let name = guard.provider.name.to_owned();
-        let (method, headers, body) =
-            (request.method.clone(), request.headers.clone(), request.body.clone());
+        let (method, headers, body) = (request.method.clone(), request.headers.clone(), request.body.clone());
         let url = senders.url(request.mount, &request.target, &headers);
         // One large body at a time is held in memory.
         let Ok(_permit) = senders.reading.acquire().await else { return Vec::new() };

@@ -5,13 +5,13 @@ use protocol::id::EventId;
 use tempfile::TempDir;
 
 use super::*;
-use crate::sender::{Senders, Vault};
 use crate::delivery::url::UrlPolicy;
 use crate::jq::JqSettings;
 use crate::model::{
     Captured, DeliveryId, DeliveryState, DestinationRules, EventRecord, Outcome, ProjectId, RecordedAnswer,
     RequestShape, SourceRules, Times,
 };
+use crate::sender::{Senders, Vault};
 use crate::store::{Acceptance, NewDelivery, Next, Start};
 
 struct Home {

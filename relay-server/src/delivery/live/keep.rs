@@ -109,7 +109,9 @@ impl Live {
             text: None,
             agent: recording.agent(),
             answer: RecordedAnswer::default(),
-            times: Times { connect_us: u64::from(timing.connect_us), ..Times::default() }, is_resigned: false });
+            times: Times { connect_us: u64::from(timing.connect_us), ..Times::default() },
+            is_resigned: false,
+        });
         match upload.whole(&self.intake, recording.event()).await {
             Ok(whole) => {
                 let start =

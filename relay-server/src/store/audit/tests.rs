@@ -251,7 +251,7 @@ async fn where_there_is_no_store_or_another_versions_it_says_so_and_makes_nothin
     conn.execute_batch("PRAGMA application_id = 0x52454c59; PRAGMA user_version = 1").unwrap();
     let older = Audit::of_data_dir(dir.path(), false).unwrap_err();
     assert!(older.to_string().contains("start the server once"), "{older}");
-    conn.execute_batch("PRAGMA user_version = 3").unwrap();
+    conn.execute_batch("PRAGMA user_version = 4").unwrap();
     let newer = Audit::of_data_dir(dir.path(), false).unwrap_err();
     assert!(newer.to_string().contains("update"), "{newer}");
 }
@@ -263,7 +263,7 @@ pub(in crate::store) fn fill(home: &Home, events: i64) {
         "BEGIN;
          CREATE TEMP TABLE n AS WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {events}) SELECT i FROM n;
          INSERT INTO events SELECT ({NOW} << 20) + i, 1 + i % 20, 7, 1, x'7f000001', 'POST', CAST('/h/github' AS BLOB), 4, 'agent_away', NULL,
-           202, 200, 0, 1, 2, 3, 4, zeroblob(600), x'', (i + 19) / 20, 9, NULL, NULL FROM n;
+           202, 200, 0, 1, 2, 3, 4, zeroblob(600), x'', (i + 19) / 20, 9, NULL, NULL, NULL, NULL, NULL, NULL FROM n;
          INSERT INTO bodies SELECT ({NOW} << 20) + i, zeroblob(200), x'' FROM n;
          INSERT INTO deliveries SELECT ({NOW} << 20) + i, 1, 1 + i % 20, 1 + i % 20, 0, 3, 1, {NOW}, {NOW}, 0, NULL FROM n;
          INSERT INTO ledgers SELECT source_id, count(*), count(*), 0, 0, 0 FROM events GROUP BY source_id;

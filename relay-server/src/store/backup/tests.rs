@@ -87,8 +87,15 @@ async fn a_backup_beside_a_server_and_what_is_restored_of_it_are_the_store_as_it
     for dir in ["backup", "restored"] {
         let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
         assert_eq!(mode(&original.at(dir)), 0o700);
-        let files =
-            ["bodies", "relay.db", "signing-secret", "tunnel-cert.pem", "tunnel-key.pem", "tunnel-secret"];
+        let files = [
+            "bodies",
+            "relay.db",
+            "secrets-key",
+            "signing-secret",
+            "tunnel-cert.pem",
+            "tunnel-key.pem",
+            "tunnel-secret",
+        ];
         assert_eq!(names(&original.at(dir)), files, "and no log that would have to go with it");
         for name in files {
             assert_eq!(
@@ -331,7 +338,7 @@ async fn a_directory_that_is_there_gets_its_database_last() {
     })
     .unwrap();
     assert!(Audit::of_data_dir(&to, true).unwrap().is_balanced());
-    assert_eq!(names(&to).len(), 7, "six of the store, and what was there");
+    assert_eq!(names(&to).len(), 8, "seven of the store, and what was there");
 }
 
 #[tokio::test]

@@ -34,7 +34,9 @@ impl Home {
             text: None,
             agent: None,
             answer: RecordedAnswer::default(),
-            times: Times::default(), is_resigned: false };
+            times: Times::default(),
+            is_resigned: false,
+        };
         let (delivery, attempt) = (leased.delivery, leased.attempt);
         let settlement = Settlement { delivery, attempt, record: Some(Box::new(record)), next };
         self.store.advance(Arc::new(vec![settlement]), Vec::new(), u64::MAX).await.unwrap();
@@ -291,7 +293,9 @@ async fn of_an_answers_header_the_first_whole_fields_are_kept_and_only_with_its_
         text: None,
         agent: None,
         answer: RecordedAnswer { status: 500, headers, body },
-        times: Times::default(), is_resigned: false };
+        times: Times::default(),
+        is_resigned: false,
+    };
     let (delivery, attempt) = (leased.delivery, leased.attempt);
     let settlement = Settlement { delivery, attempt, record: Some(Box::new(record)), next: Next::Dead("x") };
     home.store.advance(Arc::new(vec![settlement]), Vec::new(), u64::MAX).await.unwrap();

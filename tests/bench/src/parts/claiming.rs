@@ -172,7 +172,9 @@ fn delivered(started_ms: u64) -> AttemptRecord {
         text: None,
         agent: None,
         answer: Default::default(),
-        times: Times { head_us: 0, total_us: 1_300, connect_us: 80, app_us: 700 }, is_resigned: false }
+        times: Times { head_us: 0, total_us: 1_300, connect_us: 80, app_us: 700 },
+        is_resigned: false,
+    }
 }
 
 #[cfg(test)]
