@@ -67,6 +67,14 @@ impl Condition {
         }
     }
 
+    /// The header field that has to be there for it, in lower case.
+    pub(crate) fn header(&self) -> Option<&str> {
+        match &self.what {
+            What::Value(Source::Header(name), _) if !self.is_not => Some(name),
+            _ => None,
+        }
+    }
+
     /// Whether the body must be read for it.
     pub(crate) fn reads_body(&self) -> bool {
         match &self.what {

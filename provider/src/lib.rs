@@ -12,6 +12,7 @@ mod explain;
 mod greet;
 mod json;
 mod jwt;
+mod page;
 mod reject;
 pub mod samples;
 mod scheme;
@@ -27,9 +28,10 @@ use std::sync::Arc;
 use protocol::field::HeaderBlock;
 
 pub use greet::{Answer, Greeting, Needs, Then};
+pub use page::page;
 pub use reject::{CannotSign, Rejection, SettingsError};
 pub use settings::Settings;
-pub use table::{Facts, Param, Provider, all, find, recognise};
+pub use table::{Facts, Param, Provider, all, find, recognise, recognise_by_header};
 pub use verifier::{SECRETS_MAX, Verified, Verifier};
 
 /// A request as the sender sent it.

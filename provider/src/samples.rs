@@ -229,7 +229,11 @@ impl<R: FnMut() -> [u8; 16]> Filling<R> {
             "ulid" => {
                 let time: String = (0..10)
                     .rev()
-                    .map(|at| char::from(CROCKFORD[(self.now_ms >> (5 * at)) as usize & 31]))
+                    .map(|at| {
+                        char::from(
+                            CROCKFORD[usize::try_from((self.now_ms >> (5 * at)) & 31).unwrap_or_default()],
+                        )
+                    })
                     .collect();
                 time + &self.letters(CROCKFORD, 16)
             }
@@ -301,7 +305,7 @@ mod tests {
                 };
                 match provider.event_name(&request) {
                     Some(name) if name != sample.event => {
-                        odd.push(format!("{folder}/{}: {} is named {name}", sample.name, sample.event))
+                        odd.push(format!("{folder}/{}: {} is named {name}", sample.name, sample.event));
                     }
                     _ => {}
                 }

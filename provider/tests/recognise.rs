@@ -2,7 +2,7 @@
 
 use base64::Engine as _;
 use protocol::field::HeaderBlock;
-use provider::{Request, recognise};
+use provider::{Request, recognise, recognise_by_header};
 use serde_json::Value;
 
 fn found(method: &str, url: &str, headers: &[(&str, &str)], body: &[u8]) -> Option<&'static str> {
@@ -10,7 +10,12 @@ fn found(method: &str, url: &str, headers: &[(&str, &str)], body: &[u8]) -> Opti
     for (name, value) in headers {
         block.push(name.as_bytes(), value.as_bytes()).expect("a field");
     }
-    recognise(&Request { method, url, headers: &block, body }).map(|provider| provider.name)
+    let request = Request { method, url, headers: &block, body };
+    let found = recognise(&request).map(|provider| provider.name);
+    // The quick way sees less, and nothing else.
+    let by_header = recognise_by_header(&request).map(|provider| provider.name);
+    assert!(by_header.is_none() || by_header == found, "{by_header:?} and {found:?}");
+    found
 }
 
 #[test]

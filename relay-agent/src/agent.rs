@@ -18,7 +18,7 @@ use tokio::sync::{Notify, mpsc, watch};
 use crate::entropy;
 use crate::event::{AgentEvent, Answered, Arrived, EndReason, LinkState};
 use crate::forward::connect::Connector;
-use crate::forward::event_name::event_name;
+use crate::forward::event_name::{event_name, unchecked_sender};
 use crate::forward::exchange::Exchange;
 use crate::forward::pool::Pool;
 use crate::settings::{Backlog, Route, Settings};
@@ -493,6 +493,7 @@ fn arrived(head: &RequestHead, route: &Route) -> Arrived {
         method: head.method.clone(),
         path,
         name: event_name(&head.headers),
+        unchecked: unchecked_sender(&head.headers),
         body_bytes: match head.body {
             BodyFraming::None => Some(0),
             BodyFraming::Length(n) => Some(n),

@@ -238,7 +238,7 @@ pub(crate) async fn run(cli: Cli) -> Exit {
         Verb::Record(args) => record::run(&context, args).await,
         Verb::Replay(args) => replay::run(&context, *args).await,
         Verb::Publish(args) => publish::run(&context, args).await,
-        Verb::Providers(args) => providers::run(&context, args),
+        Verb::Providers(args) => providers::run(&context, &args),
         Verb::Trigger(args) => trigger::run(&context, args).await,
         Verb::Verify(args) => verify::run(&context, args).await,
         Verb::Deliveries(args) => deliveries::run(&context, args).await,

@@ -72,6 +72,8 @@ pub struct Arrived {
     pub name: Option<String>,
     /// Declared body length; `None` when chunked.
     pub body_bytes: Option<u64>,
+    /// Name of the provider it looks to be from, where the relay has not checked that it is.
+    pub unchecked: Option<&'static str>,
 }
 
 /// How one request ended.

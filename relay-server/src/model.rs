@@ -151,7 +151,8 @@ pub struct SourceRules {
     pub networks: Vec<IpNet>,
     /// Lets senders switch protocols (WebSocket).
     pub upgrade: bool,
-    /// How long a sender is kept waiting for the response head, in milliseconds. Default 30,000.
+    /// How long a sender is kept waiting for the response head, in milliseconds. 30,000, the default, is less where the
+    /// provider waits less: see [`Source::patience_ms`].
     pub patience_ms: u32,
     /// Largest request body in bytes; `None` takes the server's limit.
     pub body_bytes_max: Option<u64>,
@@ -182,7 +183,7 @@ impl Default for SourceRules {
             methods: Vec::new(),
             networks: Vec::new(),
             upgrade: false,
-            patience_ms: 30_000,
+            patience_ms: PATIENCE_MS,
             body_bytes_max: None,
             in_flight_max: 256,
             reply: ReplyMode::default(),
@@ -233,6 +234,8 @@ pub struct DestinationRules {
     pub retry: Schedule,
     /// Sign every delivery (Standard Webhooks). Published events are signed whatever this says.
     pub sign: bool,
+    /// Only events of these names go there, such as `push` or `invoice.*`; empty takes all.
+    pub events: Vec<String>,
 }
 
 impl Default for DestinationRules {
@@ -248,6 +251,7 @@ impl Default for DestinationRules {
             order: Order::default(),
             retry: Schedule::default(),
             sign: false,
+            events: Vec::new(),
         }
     }
 }
@@ -263,6 +267,39 @@ pub struct Destination {
     pub sharing: Sharing,
     /// Its rules.
     pub rules: Arc<DestinationRules>,
+}
+
+impl Destination {
+    /// Whether an event of this name goes there. One without a name goes only where all do.
+    #[must_use]
+    pub fn wants(&self, name: Option<&str>) -> bool {
+        let events = &self.rules.events;
+        let takes = |wanted: &String, name: &str| match wanted.strip_suffix('*') {
+            Some(start) => name.starts_with(start),
+            // `pull_request` means `pull_request.opened` too.
+            None => name
+                .strip_prefix(wanted.as_str())
+                .is_some_and(|rest| rest.is_empty() || rest.starts_with('.')),
+        };
+        events.is_empty() || name.is_some_and(|name| events.iter().any(|wanted| takes(wanted, name)))
+    }
+}
+
+/// How long a sender waits where neither the source nor its provider says it, in milliseconds.
+const PATIENCE_MS: u32 = 30_000;
+
+/// Of a provider's deadline, what is left for the way there and back: a tenth, and at least so many milliseconds.
+const MARGIN_MS_MIN: u32 = 300;
+
+impl Source {
+    /// How long a sender is kept waiting: as the rules say, or else as long as its provider waits, less a margin.
+    #[must_use]
+    pub fn patience_ms(&self) -> u32 {
+        let said = self.rules.patience_ms;
+        let provider = self.rules.provider.as_ref().filter(|_| said == PATIENCE_MS);
+        let deadline = provider.and_then(|provider| provider::find(&provider.name)?.facts.deadline_ms);
+        deadline.map_or(said, |ms| said.min(ms.saturating_sub(MARGIN_MS_MIN.max(ms / 10)).max(1)))
+    }
 }
 
 /// A stable public URL with its rules.
@@ -442,4 +479,64 @@ pub struct EventRecord {
     pub is_accepted: bool,
     /// See [`Known`].
     pub known: Known,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn source(provider: &str, patience_ms: u32) -> Source {
+        let provider = ProviderRules { name: provider.to_owned(), ..ProviderRules::default() };
+        let provider = Some(provider).filter(|provider| !provider.name.is_empty());
+        Source {
+            id: SourceId(1),
+            project: ProjectId(1),
+            slug: "a".parse().unwrap(),
+            rules: SourceRules { patience_ms, provider, ..SourceRules::default() },
+            destinations: Vec::new(),
+            created_ms: 0,
+            secrets: Vec::new(),
+            guard: OnceGuard::default(),
+        }
+    }
+
+    #[test]
+    fn patience_ends_before_the_providers_does() {
+        for (provider, said, expected) in [
+            ("", 30_000, 30_000),
+            ("slack", 30_000, 2_700),
+            ("github", 30_000, 9_000),
+            ("github", 20_000, 20_000),
+            ("twilio", 30_000, 13_500),
+        ] {
+            assert_eq!(source(provider, said).patience_ms(), expected, "{provider} {said}");
+        }
+    }
+
+    #[test]
+    fn names_of_events_are_whole_or_begin_so() {
+        let destination = |events: &[&str]| Destination {
+            id: DestinationId(1),
+            name: Default::default(),
+            sharing: Sharing::Pool,
+            rules: Arc::new(DestinationRules {
+                events: events.iter().map(|name| (*name).to_owned()).collect(),
+                ..DestinationRules::default()
+            }),
+        };
+        for (events, name, expected) in [
+            (&[][..], None, true),
+            (&[], Some("push"), true),
+            (&["push"], None, false),
+            (&["push"], Some("push"), true),
+            (&["push"], Some("pushed"), false),
+            (&["pull_request"], Some("pull_request.opened"), true),
+            (&["pull_request.opened"], Some("pull_request.closed"), false),
+            (&["invoice.*", "push"], Some("invoice.paid"), true),
+            (&["invoice.*"], Some("invoice"), false),
+            (&["*"], Some("anything"), true),
+        ] {
+            assert_eq!(destination(events).wants(name), expected, "{events:?} {name:?}");
+        }
+    }
 }

@@ -332,7 +332,7 @@ impl Server {
             clock: clock.clone(),
             jq,
             urls,
-            signing,
+            signing: signing.clone(),
             senders: senders.clone(),
             changing: Arc::default(),
             agents: {
@@ -393,6 +393,7 @@ impl Server {
                 under_way: UnderWay::default(),
                 turns: Turns::default(),
                 senders,
+                signing,
                 clock: clock.clone(),
                 tasks: public.clone(),
             },

@@ -300,3 +300,94 @@ async fn a_sample_is_signed_as_the_provider_would() {
     agent.drain().await;
     world.end().await;
 }
+
+#[tokio::test]
+async fn an_app_is_told_what_was_checked_and_nobody_else_can_say_it() {
+    let mut world = World::start().await;
+    world.provided("gh", "github", SECRET, |_| {}).await;
+    world.source("any", SourceRules::default()).await;
+    let app = App::start(Behaviour::Say(ok("taken"))).await;
+    let agent = world.agent("gh", app.addr()).await;
+    let other = world.agent("any", app.addr()).await;
+    send(&world, "gh", &github(SECRET, b"{}"), b"{}").await;
+    send(&world, "any", "Relay-Verified: github\r\n", b"{}").await;
+    let requests = app.wait_for(2).await;
+    assert_eq!(requests[0].values("relay-verified"), ["github"]);
+    assert_eq!(requests[1].values("relay-verified"), Vec::<String>::new());
+    agent.drain().await;
+    other.drain().await;
+    // And what was kept meanwhile.
+    assert_eq!(send(&world, "gh", &github(SECRET, b"[]"), b"[]").await.status, 202);
+    let agent = world.agent("gh", app.addr()).await;
+    assert_eq!(app.wait_for(3).await[2].values("relay-verified"), ["github"]);
+    agent.drain().await;
+    world.end().await;
+}
+
+#[tokio::test]
+async fn a_destination_gets_the_events_it_asks_for() {
+    let mut world = World::start().await;
+    world.source("gh", SourceRules::default()).await;
+    world
+        .destination("gh", "default", |rules| rules.events = vec!["push".to_owned(), "issue*".to_owned()])
+        .await;
+    let app = App::start(Behaviour::Say(ok("taken"))).await;
+    let agent = world.agent("gh", app.addr()).await;
+    let named =
+        async |name: &str| send(&world, "gh", &format!("X-GitHub-Event: {name}\r\n"), b"{}").await.status;
+    assert_eq!((named("push").await, named("issues").await), (200, 200));
+    assert_eq!((named("star").await, named("pushy").await), (202, 202), "kept, and not passed on");
+    assert_eq!(world.post("gh", b"without a name").await.status, 202);
+    agent.drain().await;
+    assert_eq!((named("star").await, named("push").await), (202, 202));
+    let agent = world.agent("gh", app.addr()).await;
+    let names: Vec<_> = app.wait_for(3).await.iter().flat_map(|one| one.values("x-github-event")).collect();
+    assert_eq!(names, ["push", "issues", "push"]);
+    agent.drain().await;
+    world.end().await;
+}
+
+#[tokio::test]
+async fn what_passes_live_carries_the_relays_own_signature_where_it_is_wanted() {
+    let mut world = World::start().await;
+    world.source("own", SourceRules::default()).await;
+    world.destination("own", "default", |rules| rules.sign = true).await;
+    let (_, told) = world.api("GET", "/sources/own/destinations/default/secret", None).await;
+    let secret =
+        told["secret"].as_str().and_then(|text| text.strip_prefix("whsec_")).expect("a secret").to_owned();
+    let app = App::start(Behaviour::Say(ok("taken"))).await;
+    let agent = world.agent("own", app.addr()).await;
+    for body in [b"short".to_vec(), vec![7; 2_000_000]] {
+        assert_eq!(world.post("own", &body).await.text(), "taken");
+    }
+    for request in app.wait_for(2).await {
+        let field = |name: &str| request.values(name).pop().expect("a field");
+        let key = base64_of(&secret);
+        let head = format!("{}.{}.", field("webhook-id"), field("webhook-timestamp"));
+        let tag = hmac::sign(
+            &hmac::Key::new(hmac::HMAC_SHA256, &key),
+            &[head.as_bytes(), request.body.as_slice()].concat(),
+        );
+        let signature = field("webhook-signature");
+        let signed = base64_of(signature.strip_prefix("v1,").expect("version 1"));
+        assert_eq!(signed, tag.as_ref());
+    }
+    agent.drain().await;
+    world.end().await;
+}
+
+/// The bytes of some base64, by another hand than the relay's.
+fn base64_of(text: &str) -> Vec<u8> {
+    const LETTERS: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let digits = text.bytes().filter_map(|byte| LETTERS.iter().position(|letter| *letter == byte));
+    let (mut bytes, mut bits, mut count) = (Vec::new(), 0_u32, 0);
+    for digit in digits {
+        bits = bits << 6 | u32::try_from(digit).expect("below 64");
+        count += 6;
+        if count >= 8 {
+            count -= 8;
+            bytes.push(u8::try_from(bits >> count & 0xff).expect("a byte"));
+        }
+    }
+    bytes
+}

@@ -82,6 +82,9 @@ struct Rules {
     /// A jq expression that makes what is delivered out of what came; '' for none
     #[arg(long, value_name = "JQ")]
     transform: Option<String>,
+    /// Only events of these names: `push,pull_request`, `invoice.*`; '' for all
+    #[arg(long, value_name = "NAMES", value_parser = event_names)]
+    events: Option<Value>,
     /// `none`: several at once; `strict`: the next only after the last was settled
     #[arg(long, value_name = "ORDER", value_parser = order)]
     order: Option<String>,
@@ -102,6 +105,12 @@ struct Rules {
     no_sign: bool,
 }
 
+/// A list of names; none is `null`, back to the default.
+pub(super) fn event_names(text: &str) -> Result<Value, String> {
+    let names: Vec<&str> = text.split(',').map(str::trim).filter(|name| !name.is_empty()).collect();
+    Ok(if names.is_empty() { Value::Null } else { json!(names) })
+}
+
 fn order(text: &str) -> Result<String, String> {
     one_of(text, &["none", "strict"])
 }
@@ -119,6 +128,7 @@ impl Rules {
             ("url", text(&self.url)),
             ("filter", text(&self.filter)),
             ("transform", text(&self.transform)),
+            ("events", self.events.clone()),
             ("order", text(&self.order)),
             ("concurrency", self.concurrency.map(Value::from)),
             ("pace_per_s", pace),
@@ -243,6 +253,8 @@ fn rules_of_note(rules: &Value) -> String {
             .filter(|key| records::text(rules, key).is_some())
             .map(str::to_owned),
     );
+    let events: Vec<_> = records::list(rules, "events").iter().filter_map(Value::as_str).collect();
+    parts.extend((!events.is_empty()).then(|| format!("only {}", events.join(", "))));
     parts.extend(is("sign").then(|| "signed".to_owned()));
     parts.join(", ")
 }

@@ -83,11 +83,21 @@ fn write_body(record: &Value) -> anyhow::Result<Exit> {
     Ok(Exit::Done)
 }
 
+/// What came of checking a signature, in words.
+fn signature(event: &Value) -> Option<String> {
+    Some(match (records::text(event, "signature")?, records::text(event, "signature_text")) {
+        ("verified", _) => "good: the provider signed this body".to_owned(),
+        ("sender_verified", _) => "good: the provider sent it; the body itself is not signed".to_owned(),
+        (code, None) => code.to_owned(),
+        (code, Some(text)) => format!("{text} ({code})"),
+    })
+}
+
 fn describe(event: &Value, context: &Context) -> Vec<String> {
     let mut lines = Vec::new();
     let mut fact = |name: &str, value: Option<String>| {
         lines.extend(
-            value.map(|value| format!("{}  {}", paint(DIM, &format!("{name:<8}")), escape::value(&value))),
+            value.map(|value| format!("{}  {}", paint(DIM, &format!("{name:<9}")), escape::value(&value))),
         );
     };
     let owned = |key: &str| records::text(event, key).map(str::to_owned);
@@ -96,6 +106,8 @@ fn describe(event: &Value, context: &Context) -> Vec<String> {
     fact("received", records::moment(event, "received_at").map(|ms| unit::day_and_time(ms, &context.zone)));
     fact("from", owned("remote"));
     fact("name", owned("name"));
+    fact("sender id", owned("sender_id"));
+    fact("signature", signature(event));
     fact("number", records::number(event, "seq").map(|seq| seq.to_string()));
     fact("related", owned("related"));
     fact("result", Some(records::result(event)));

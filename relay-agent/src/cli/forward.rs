@@ -8,9 +8,11 @@ use protocol::id::{DestinationName, Slug};
 use relay_agent::entropy::random;
 use relay_agent::settings::ANSWER_TIMEOUT;
 use relay_agent::{HostField, Route, Target};
+use serde_json::Value;
 
 use super::Exit;
 use super::context::{Context, require_file};
+use super::destinations::event_names;
 use super::filter::one_of;
 use super::provider::ProviderArgs;
 use super::serve::{SourceWish, Wishes, serve};
@@ -62,6 +64,9 @@ pub(super) struct Args {
     /// How senders are answered, as a rule of the source: `live` (the app's own answer) or `accepted` (202 once stored)
     #[arg(long, value_name = "HOW", value_parser = reply)]
     reply: Option<String>,
+    /// Only events of these names: `push,pull_request`, `invoice.*`; '' for all
+    #[arg(long, value_name = "NAMES", value_parser = event_names)]
+    events: Option<Value>,
     #[command(flatten)]
     sender: ProviderArgs,
     #[command(flatten)]
@@ -89,6 +94,7 @@ pub(super) async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
         reply: args.reply,
         provider: args.sender.rules(),
         secret: args.sender.secret()?,
+        events: args.events.map(|events| (args.destination.clone(), events)),
     };
     let route = Route {
         destination: args.destination,

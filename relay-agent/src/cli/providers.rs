@@ -18,7 +18,7 @@ pub(super) struct Args {
     name: Option<&'static Provider>,
 }
 
-pub(super) fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
+pub(super) fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
     let shown: Vec<&Provider> = args.name.map_or_else(|| provider::all().iter().collect(), |one| vec![one]);
     if context.output.json {
         shown.iter().try_for_each(|one| context.output.object(&object(one)))?;
@@ -71,7 +71,7 @@ fn describe(one: &Provider) -> Vec<String> {
                 .steps
                 .iter()
                 .zip(1..)
-                .map(|(step, no)| format!("{no}. {}", step.replace("{url}", "the source's URL"))),
+                .map(|(step, no)| format!("{no}. {}", step.replace("{url}", "https://RELAY/h/NAME"))),
         );
     }
     lines

@@ -113,12 +113,15 @@ pub(super) struct SourceWish {
     pub(super) provider: Option<Value>,
     /// What they sign with.
     pub(super) secret: Option<String>,
+    /// Which events a destination is to get.
+    pub(super) events: Option<(DestinationName, Value)>,
 }
 
 impl SourceWish {
     /// The wish, if there is anything to it.
     pub(super) fn or_none(self) -> Option<Self> {
-        let is_any = self.reply.is_some() || self.provider.is_some() || self.secret.is_some();
+        let is_any =
+            self.reply.is_some() || self.provider.is_some() || self.secret.is_some() || self.events.is_some();
         is_any.then_some(self)
     }
 
@@ -350,6 +353,12 @@ impl Serving<'_> {
                 "provider of {source} set; without a secret nothing is checked: --secret-file"
             ));
         }
+        if let Some((destination, events)) = &wish.events {
+            texts.push(format!(
+                "events for {source}/{destination}: {}",
+                if events.is_null() { "all".to_owned() } else { events.to_string() }
+            ));
+        }
         let rules = wish.rules();
         let object =
             |at: &str| json!({ "type": "rules", "at": at, "source": source.as_str(), "rules": rules });
@@ -376,6 +385,10 @@ async fn set_rule(agent: &Agent, wish: SourceWish) -> Called {
     if let (Ok(()), Some(secret)) = (&result, &wish.secret) {
         let path = Query::of(format!("/sources/{}/secrets", wish.source));
         result = call(agent, "POST", path.text(), &secret_body(secret)).await.map(drop);
+    }
+    if let (Ok(()), Some((destination, events))) = (&result, &wish.events) {
+        let path = Query::of(format!("/sources/{}/destinations/{destination}", wish.source));
+        result = call(agent, "PATCH", path.text(), &json!({ "rules": { "events": events } })).await.map(drop);
     }
     Called::RuleSet(wish, result)
 }

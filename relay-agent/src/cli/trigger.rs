@@ -76,9 +76,10 @@ pub(super) async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
         (true, provider, _) => return list(context, provider),
         (false, Some(provider), Some(event)) => (provider, event),
         _ => {
-            return Err(
-                UsageError::Other("say which provider and which event; --list shows them".to_owned()).into()
-            );
+            return Err(UsageError::Other(
+                "say which provider and which event; --list shows them".to_owned(),
+            )
+            .into());
         }
     };
     let sample = samples::find(provider.name, event).ok_or_else(|| unknown(provider, event))?;

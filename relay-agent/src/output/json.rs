@@ -236,6 +236,7 @@ mod tests {
             ),
             (
                 AgentEvent::Arrived(Arrived {
+                    unchecked: None,
                     event: EventId(7),
                     attempt: 1,
                     source: github(),

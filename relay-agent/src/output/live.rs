@@ -1,7 +1,7 @@
 //! The running log for a terminal: plain lines that are only ever appended. Two facts per event, each as it comes:
 //! it arrived, it was answered. The state of the link is always said, never left to silence.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Duration;
 
 use jiff::tz::TimeZone;
@@ -41,6 +41,8 @@ pub(crate) struct LiveLog {
     down: Option<Down>,
     last_failure: Option<String>,
     greeted: bool,
+    /// Sources of which it was said whom they look to be from.
+    recognised: BTreeSet<Slug>,
 }
 
 /// An outage that is going on.
@@ -63,6 +65,7 @@ impl LiveLog {
             down: None,
             last_failure: None,
             greeted: false,
+            recognised: BTreeSet::new(),
         }
     }
 
@@ -176,7 +179,21 @@ impl LiveLog {
         if self.detail.ids {
             parts.push(paint(DIM, &arrived.event.to_string()));
         }
-        vec![parts.join("  ")]
+        let mut lines = vec![parts.join("  ")];
+        lines.extend(self.recognised(arrived));
+        lines
+    }
+
+    /// Once a source: whom its webhooks look to be from, and how to have that checked.
+    fn recognised(&mut self, arrived: &Arrived) -> Option<String> {
+        let provider = provider::find(arrived.unchecked?)?;
+        let is_new = self.recognised.insert(arrived.source.clone());
+        is_new.then(|| {
+            format!(
+                "{}  this looks like {}; have its signatures checked: relay-agent source {} --provider {} --secret-file -",
+                paint(BOLD, "note"), provider.title, arrived.source, provider.name
+            )
+        })
     }
 
     fn answered(&mut self, answered: &Answered) -> Vec<String> {

@@ -31,6 +31,10 @@ const REPLY_BODY_BYTES_MAX: usize = 64 * 1024;
 /// Longest header name or pointer by which copies are recognised.
 const DEDUPE_NAME_BYTES_MAX: usize = 1024;
 
+/// Most names of events a destination may ask for, and longest: each event is held against them.
+const EVENTS_MAX: usize = 64;
+const EVENT_NAME_BYTES_MAX: usize = 100;
+
 /// Most parameters of a provider's scheme, and longest: a set of keys is the longest of them.
 const PARAMS_MAX: usize = 16;
 const PARAM_BYTES_MAX: usize = 16 * 1024;
@@ -212,6 +216,11 @@ pub(super) fn check_destination(state: &ApiState, rules: &DestinationRules) -> R
     wrong.unless(is_rising, "rules.retry.delay_s_max: not less than `first_s`");
     wrong.unless(retry.delay_s_max <= LONG_S, "rules.retry.delay_s_max: at most 2592000, which is 30 days");
     wrong.unless(retry.for_s <= LONG_S, "rules.retry.for_s: at most 2592000, which is 30 days");
+    let is_name = |name: &String| (1..=EVENT_NAME_BYTES_MAX).contains(&name.len());
+    wrong.unless(
+        rules.events.len() <= EVENTS_MAX && rules.events.iter().all(is_name),
+        "rules.events: at most 64 names of events, of 1 to 100 bytes each; `invoice.*` takes all that begin so",
+    );
     for (name, expression) in [("filter", &rules.filter), ("transform", &rules.transform)] {
         let Some(expression) = expression else { continue };
         let is_said = !expression.trim().is_empty();

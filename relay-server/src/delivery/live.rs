@@ -39,6 +39,7 @@ use crate::model::{
 };
 use crate::refusal::Refusal;
 use crate::sender::Senders;
+use crate::signing::SigningKey;
 use crate::store::Start;
 use crate::tunnel::registry::{Claim, NoClaim, Registry};
 use link::Tasks;
@@ -135,6 +136,8 @@ pub struct Live {
     pub turns: Turns,
     /// Who sends.
     pub senders: Senders,
+    /// Signs what goes to destinations that want it.
+    pub signing: SigningKey,
     /// Wall clock.
     pub clock: Clock,
     /// Where pumps and last wishes run.
@@ -221,6 +224,14 @@ impl Live {
             Err(Copied::StillUnderWay) => return refuse(recording, Refusal::AppSlow),
             Err(Copied::Unknown(fault)) => return self.fault(recording, fault),
         };
+        if !primary.rules.events.is_empty() && !order.is_upgrade {
+            if let Some(whole) = upload.whole_so_far() {
+                recording.recognise(&whole.body);
+            }
+            if !primary.wants(recording.event_record().known.name.as_deref()) {
+                return self.keep(&source, "not_wanted", recording, upload, Start::Ready).await;
+            }
+        }
         let mut claim = match claimed {
             Ok(claim) => claim,
             Err(why) => return self.keep(&source, why, recording, upload, Start::Ready).await,
@@ -241,6 +252,9 @@ impl Live {
             _turn: turn,
         };
         let mut last_wish = (keeps_live(&source) || is_strict(primary)).then(last_wish);
+        if let Err(fault) = self.vouch(&mut order, &recording, &upload).await {
+            return self.fault(recording, fault);
+        }
         let mut tried: Vec<SessionId> = Vec::new();
         let mut head = request_head(&mut order, claim.serve);
         upload.copy_to(self.copies(&source, &head, claim.session.id));
@@ -518,7 +532,7 @@ enum Copied {
 }
 
 fn patience(source: &Source) -> Duration {
-    Duration::from_millis(u64::from(source.rules.patience_ms))
+    Duration::from_millis(u64::from(source.patience_ms()))
 }
 
 fn is_strict(destination: &Destination) -> bool {
@@ -533,8 +547,11 @@ fn keeps_live(source: &Source) -> bool {
 /// Whether the whole body has to be there before the app sees any of it.
 fn needs_whole(source: &Source) -> bool {
     let rules = &source.rules;
-    rules.reply == ReplyMode::Live
-        && (rules.if_slow == IfSlow::Accept || rules.if_failed == IfFailed::Accept || keeps_live(source))
+    let primary = &source.destinations[0].rules;
+    let looks_into_it = primary.sign || !primary.events.is_empty();
+    let may_keep =
+        rules.if_slow == IfSlow::Accept || rules.if_failed == IfFailed::Accept || keeps_live(source);
+    rules.reply == ReplyMode::Live && (may_keep || looks_into_it)
 }
 
 /// The head as the agent gets it. Takes what it needs out of the order, whose record has a copy.

@@ -14,10 +14,6 @@ use crate::metrics::Metrics;
 use crate::model::{Captured, EventRecord, Known, Outcome, RecordedAnswer};
 use crate::store::Store;
 
-/// Longest body looked into to see who sent it, in bytes: a provider that says nothing in the header is looked for in
-/// the body several times, at a microsecond a KiB each.
-const RECOGNISED_BYTES_MAX: usize = 16 * 1024;
-
 /// Where records go.
 pub struct Recorder {
     /// Writes them down.
@@ -198,8 +194,7 @@ fn recognise(record: &mut EventRecord, body: &Captured) {
     let body = if body.is_truncated() { &[][..] } else { &body.bytes };
     let url = std::str::from_utf8(&record.target).unwrap_or_default();
     let request = provider::Request { method: &record.method, url, headers: &record.headers, body };
-    let start = if body.len() <= RECOGNISED_BYTES_MAX { body } else { &[] };
-    if let Some(provider) = provider::recognise(&provider::Request { body: start, ..request }) {
+    if let Some(provider) = provider::recognise_by_header(&request) {
         record.known.name = provider.event_name(&request);
         record.known.sender_id = provider.delivery_id(&request);
     }

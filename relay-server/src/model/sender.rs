@@ -88,6 +88,12 @@ pub enum SignatureSeen {
 }
 
 impl SignatureSeen {
+    /// Whether the provider sent it.
+    #[must_use]
+    pub fn is_good(&self) -> bool {
+        matches!(self, Self::Verified | Self::SenderVerified)
+    }
+
     /// As the store and the API say it; `None` where nothing was checked.
     #[must_use]
     pub fn code(&self) -> Option<&'static str> {

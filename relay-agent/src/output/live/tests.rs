@@ -39,6 +39,7 @@ fn down(reason: &str, next_try_ms: u64) -> AgentEvent {
 
 fn arrived(name: Option<&str>) -> AgentEvent {
     AgentEvent::Arrived(Arrived {
+        unchecked: None,
         event: EventId(7),
         attempt: 1,
         source: "github".parse().unwrap(),

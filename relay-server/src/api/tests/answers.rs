@@ -5,7 +5,7 @@ use super::*;
 pub(super) fn default_rules() -> Value {
     json!({
         "url": null, "paused": false, "filter": null, "transform": null, "timeout_ms": 30_000, "concurrency": 16,
-        "pace_per_s": null, "order": "none", "sign": false,
+        "pace_per_s": null, "order": "none", "sign": false, "events": [],
         "retry": { "first_s": 5, "factor": 3, "delay_s_max": 21_600, "for_s": 259_200 },
     })
 }

@@ -226,6 +226,9 @@ impl Attempting {
             body,
             is_resigned: false,
         };
+        if !destination.wants(event.summary.name.as_deref()) {
+            return Err(End::cancelled("filtered"));
+        }
         if let Some(filter) = &destination.rules.filter {
             self.filter(filter, id, source, &request).await?;
         }
@@ -243,6 +246,9 @@ impl Attempting {
         let is_published = event.summary.reason.as_deref() == Some("published");
         // Only what was signed before, or what its owner has made of that.
         let was_signed = matches!(event.summary.signature.as_deref(), Some("verified" | "sender_verified"));
+        if let Some(provider) = source.rules.provider.as_ref().filter(|_| was_signed) {
+            ours.push(("Relay-Verified".to_owned(), provider.name.clone()));
+        }
         if was_signed || (event.summary.related.is_some() && event.summary.signature.is_none()) {
             let fields = self.resign(source, &request).await;
             request.is_resigned = !fields.is_empty();

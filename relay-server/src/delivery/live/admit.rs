@@ -12,7 +12,9 @@ use super::upload::Upload;
 use super::{Live, Order};
 use crate::delivery::answer::AnswerBody;
 use crate::delivery::body::RequestBody;
+use crate::delivery::intake::Fault;
 use crate::delivery::recording::Recording;
+use crate::delivery::tunnelled::StoredBody;
 use crate::model::{GreetBy, Known, Outcome, SignatureSeen};
 use crate::refusal::Refusal;
 use crate::sender::Guard;
@@ -176,6 +178,50 @@ impl Live {
             Ok(done) => done,
             Err(error) => std::panic::resume_unwind(error.into_panic()),
         }
+    }
+
+    /// Tells the app what the relay knows of the sender, and signs the request where the destination wants that.
+    pub(super) async fn vouch<B: RequestBody>(
+        &self,
+        order: &mut Order,
+        recording: &Recording,
+        upload: &Upload<B>,
+    ) -> Result<(), Fault> {
+        let mut ours: Vec<(&str, String)> = Vec::new();
+        let is_verified = recording.event_record().known.signature.is_good();
+        if let Some(provider) = order.source.rules.provider.as_ref().filter(|_| is_verified) {
+            ours.push(("Relay-Verified", provider.name.clone()));
+        }
+        let primary = &order.source.destinations[0];
+        if primary.rules.sign
+            && let Some(whole) = upload.whole_so_far()
+        {
+            let body = match &whole.file {
+                Some(file) => StoredBody::File(file.path().to_owned(), whole.body.total_bytes),
+                None => StoredBody::Bytes(whole.body.bytes.clone()),
+            };
+            let (signing, to, event) = (self.signing.clone(), primary.id, order.event);
+            let now_s = self.clock.now_ms() / 1000;
+            let sign = move || signing.sign(to, event, now_s, &body);
+            let signed = if whole.file.is_some() {
+                tokio::task::spawn_blocking(sign)
+                    .await
+                    .unwrap_or_else(|error| Err(std::io::Error::other(error)))
+            } else {
+                sign()
+            };
+            ours.extend(signed.map_err(|_| Fault::Relay(Refusal::Overloaded))?);
+        }
+        if ours.is_empty() {
+            return Ok(());
+        }
+        let mut headers = HeaderBlock::with_capacity(order.headers.as_bytes().len() + 256);
+        let is_ours = |name: &[u8]| ours.iter().any(|(ours, _)| name.eq_ignore_ascii_case(ours.as_bytes()));
+        let copied = headers.copy_from(&order.headers, |name, _| !is_ours(name));
+        let added = ours.iter().try_for_each(|(name, value)| headers.push(name.as_bytes(), value.as_bytes()));
+        copied.and(added).map_err(|_| Fault::Relay(Refusal::HeaderTooLarge))?;
+        order.headers = headers;
+        Ok(())
     }
 
     async fn greet(

@@ -136,7 +136,7 @@ impl Live {
         upload: Upload<B>,
     ) -> Reply {
         let event = recording.event();
-        let started_ms = self.clock.now_ms().saturating_sub(u64::from(source.rules.patience_ms));
+        let started_ms = self.clock.now_ms().saturating_sub(u64::from(source.patience_ms()));
         let Some(whole) = upload.into_whole() else { return refuse(recording, Refusal::AppSlow) };
         let (tell, told) = oneshot::channel();
         let (this, source) = (self.clone(), Arc::clone(source));

@@ -1,0 +1,5 @@
+//! Prints docs/providers.md.
+
+fn main() {
+    print!("{}", provider::page());
+}
