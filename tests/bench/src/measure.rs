@@ -17,6 +17,7 @@ mod bulk;
 mod durable;
 mod idle;
 mod restart;
+mod signed;
 mod small;
 mod stored;
 mod wan;
@@ -39,6 +40,8 @@ pub enum Chapter {
     Backlog,
     /// Start, questions and claims with a million events stored
     Stored,
+    /// Signatures checked, and a flood of forged ones
+    Signed,
 }
 
 impl Chapter {
@@ -51,6 +54,7 @@ impl Chapter {
         Self::Durable,
         Self::Backlog,
         Self::Stored,
+        Self::Signed,
     ];
 
     fn name(self) -> &'static str {
@@ -63,6 +67,7 @@ impl Chapter {
             Self::Durable => "durable",
             Self::Backlog => "backlog",
             Self::Stored => "stored",
+            Self::Signed => "signed",
         }
     }
 
@@ -82,6 +87,7 @@ impl Chapter {
             Self::Durable => Box::pin(durable::run(bench)).await,
             Self::Backlog => Box::pin(backlog::run(bench)).await,
             Self::Stored => Box::pin(stored::run(bench)).await,
+            Self::Signed => Box::pin(signed::run(bench)).await,
         }
     }
 }
