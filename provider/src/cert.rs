@@ -124,7 +124,9 @@ pub(crate) fn is_sns_host(host: &str) -> bool {
     let region = host.strip_prefix("sns.").and_then(|rest| {
         rest.strip_suffix(".amazonaws.com").or_else(|| rest.strip_suffix(".amazonaws.com.cn"))
     });
-    is_host(host) && region.is_some_and(|region| region.len() >= 3 && !region.contains('.'))
+    // `sns.s3-us-west-2.amazonaws.com` is somebody's bucket called `sns`.
+    let is_region = |region: &str| region.len() >= 3 && !region.contains('.') && !region.starts_with("s3");
+    is_host(host) && region.is_some_and(is_region)
 }
 
 /// A URL from a stranger as it may be shown: its start.
@@ -143,6 +145,8 @@ mod tests {
             ("sns.cn-north-1.amazonaws.com.cn", true),
             ("sns.us-west-2.amazonaws.com.evil.example", false),
             ("sns.us-west-2.evil.amazonaws.com", false),
+            ("sns.s3-us-west-2.amazonaws.com", false),
+            ("sns.s3-accelerate.amazonaws.com", false),
             ("evil-sns.us-west-2.amazonaws.com", false),
             ("sns.amazonaws.com", false),
             ("sns.US-WEST-2.amazonaws.com", false),

@@ -99,7 +99,10 @@ impl Verifier {
     pub fn verify(&self, request: &Request<'_>, now_ms: u64, keys: &dyn Keys) -> Result<Verified, Rejection> {
         let (prepared, is_main) = self.0.prepared(request);
         let mut verified = prepared.verify(request, now_ms, keys)?;
-        if is_main {
+        if self.0.provider.is_general {
+            // What is signed is the source's to say, not the table's.
+            verified.covers_body = prepared.covers_body();
+        } else if is_main {
             verified.covers_body = self.0.provider.covers_body || prepared.covers_body();
         }
         Ok(verified)

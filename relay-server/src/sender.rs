@@ -9,9 +9,10 @@ mod pairing;
 mod vault;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use protocol::field::HeaderBlock;
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 pub use self::guard::{Guard, OnceGuard};
 pub use self::keys::KeyRing;
@@ -19,6 +20,12 @@ pub use self::pairing::Pairings;
 pub use self::vault::Vault;
 use crate::clock::Clock;
 use crate::delivery::url::UrlSender;
+
+/// Bodies in files that are read back at once, to be checked or signed: each is up to 25 MiB of memory.
+const BODIES_READ_MAX: usize = 4;
+
+/// How long one waits for such a place. The sender is told to come again then.
+const READ_WAIT_MAX: Duration = Duration::from_secs(5);
 
 /// What checking takes. Cheap to clone.
 #[derive(Clone)]
@@ -31,8 +38,7 @@ pub struct Senders {
     pub base: Arc<str>,
     /// Sources that wait for a handshake with a secret in it.
     pub pairings: Pairings,
-    /// Held while a body that lies in a file is read back to be checked.
-    pub reading: Arc<Semaphore>,
+    reading: Arc<Semaphore>,
     /// Wall clock.
     pub clock: Clock,
 }
@@ -46,9 +52,15 @@ impl Senders {
             keys: KeyRing::new(urls, clock.clone()),
             base: base.into(),
             pairings: Pairings::default(),
-            reading: Arc::new(Semaphore::new(1)),
+            reading: Arc::new(Semaphore::new(BODIES_READ_MAX)),
             clock,
         }
+    }
+
+    /// A place to hold a long body in memory; `None` when there is none for a while.
+    pub async fn place_for_body(&self) -> Option<OwnedSemaphorePermit> {
+        let place = Arc::clone(&self.reading).acquire_owned();
+        tokio::time::timeout(READ_WAIT_MAX, place).await.ok()?.ok()
     }
 
     /// The URL a request was sent to, as its provider knows it: some sign it. Found by the path, a source is at the

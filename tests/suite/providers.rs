@@ -120,10 +120,14 @@ async fn secrets_change_without_a_gap() {
     let status = async |secret: &str| send(&world, "gh", &github(secret, b"{}"), b"{}").await.status;
     assert_eq!((status("old").await, status("new").await, status("none").await), (202, 202, 401));
     let (_, list) = world.api("GET", "/sources/gh/secrets", None).await;
-    let oldest = list["secrets"][0]["id"].as_i64().expect("an id");
-    let (gone, _) = world.api("DELETE", &format!("/sources/gh/secrets/{oldest}"), None).await;
-    assert_eq!(gone, 204);
+    let forget = async |at: usize| {
+        let id = list["secrets"][at]["id"].as_i64().expect("an id");
+        world.api("DELETE", &format!("/sources/gh/secrets/{id}"), None).await.0
+    };
+    assert_eq!(forget(0).await, 204);
     assert_eq!((status("old").await, status("new").await), (401, 202));
+    assert_eq!(forget(1).await, 409, "without any, everything would pass");
+    assert_eq!(status("old").await, 401);
     world.end().await;
 }
 
@@ -214,7 +218,9 @@ async fn a_handshake_that_brings_a_secret_is_believed_only_when_it_is_awaited() 
     assert_eq!(opened, 200);
     let awaited = shake().await;
     assert_eq!(awaited.value("x-hook-secret"), "b537207f20cbfa02357cf448134da559");
-    assert_eq!(shake().await.status, 401, "once");
+    assert_eq!(shake().await.status, 200, "said again by who did not hear the answer");
+    let other = send(&world, "tasks", "X-Hook-Secret: 00000000000000000000000000000000\r\n", b"").await;
+    assert_eq!(other.status, 401, "once");
     let signed = format!("X-Hook-Signature: {}\r\n", hex_of("b537207f20cbfa02357cf448134da559", &[b"{}"]));
     assert_eq!(send(&world, "tasks", &signed, b"{}").await.status, 202);
     world.end().await;
@@ -390,4 +396,51 @@ fn base64_of(text: &str) -> Vec<u8> {
         }
     }
     bytes
+}
+
+#[tokio::test]
+async fn a_challenge_that_nobody_signs_reaches_neither_the_app_nor_anything_else() {
+    let mut world = World::start().await;
+    let by_provider = || Some(Dedupe { by: DedupeBy::Provider, window_s: 60 });
+    world.provided("notes", "notion", SECRET, |rules| rules.dedupe = by_provider()).await;
+    world.destination("notes", "second", |_| {}).await;
+    let app = App::start(Behaviour::Say(ok("mine"))).await;
+    let agent = world.agent("notes", app.addr()).await;
+    let second = world.agent_at("notes", "second", app.addr()).await;
+    let forged = br#"{"verification_token":"guess","id":"evt-1","type":"page.created"}"#;
+    let shaken = send(&world, "notes", "", forged).await;
+    assert_eq!(shaken.status, 401, "nobody waits for it");
+    let body = br#"{"id":"evt-1","type":"page.created"}"#;
+    let signed = format!("X-Notion-Signature: sha256={}\r\n", hex_of(SECRET, &[body]));
+    let genuine = send(&world, "notes", &signed, body).await;
+    assert_eq!((genuine.status, genuine.text().as_str()), (200, "mine"), "no copy of what was forged");
+    assert!(app.wait_for(2).await.iter().all(|request| request.body == body));
+    agent.drain().await;
+    second.drain().await;
+    world.end().await;
+}
+
+#[tokio::test]
+async fn what_was_refused_is_not_signed_because_somebody_edits_it() {
+    let mut world = World::start().await;
+    let change = |rules: &mut SourceRules| rules.provider.as_mut().expect("a provider").resign = true;
+    world.provided("pay", "stripe", SECRET, change).await;
+    let body = br#"{"id":"evt_1","type":"invoice.paid"}"#;
+    let good = send(&world, "pay", &stripe(SECRET, now_s(), body), body).await;
+    let forged = send(&world, "pay", &stripe("guess", now_s(), body), body).await;
+    assert_eq!((good.status, forged.status), (202, 401));
+    seen(&world, &forged).await;
+    let app = App::start(Behaviour::Say(ok("late"))).await;
+    let agent = world.agent("pay", app.addr()).await;
+    app.wait_for(1).await;
+    let edit = json!({ "headers": [["X-Edited", "1"]] });
+    for (answer, signed) in [(&forged, 0), (&good, 1)] {
+        let path = format!("/events/{}/replay", event_of(answer));
+        let (status, told) = world.api("POST", &path, Some(edit.clone())).await;
+        assert_eq!(status, 201, "{told}");
+        let seen = app.wait_for(2 + signed).await.pop().expect("it came");
+        assert_eq!(seen.values("relay-resigned").len(), signed);
+    }
+    agent.drain().await;
+    world.end().await;
 }

@@ -12,7 +12,9 @@ use serde::Deserialize;
 use super::error::ApiError;
 use super::rules::is_reserved;
 use crate::jq::is_free;
-use crate::model::{Captured, EventRecord, Known, Outcome, RecordedAnswer, RequestShape, Times};
+use crate::model::{
+    Captured, EventRecord, Known, Outcome, RecordedAnswer, RequestShape, SignatureSeen, Times,
+};
 use crate::store::{EventDetail, INLINE_BYTES_MAX};
 
 /// Where an event is to be sent again, and what is to be other than in the original.
@@ -72,6 +74,9 @@ impl Wish {
         let headers = self.fields(&original.headers, id, body.as_ref().map(Bytes::len));
         let headers = headers.map_err(|error| ApiError::malformed(format!("headers: {error}")))?;
         let summary = original.summary;
+        let was_good =
+            matches!(summary.signature.as_deref(), Some("verified" | "sender_verified" | "edited"));
+        let signature = if was_good { SignatureSeen::Edited } else { SignatureSeen::Unchecked };
         let target = self.path.map_or(summary.target.clone(), String::into_bytes);
         let mount = mount_of(&target, &summary.target, original.shape.mount);
         let shape = match body {
@@ -93,7 +98,7 @@ impl Wish {
             answer: RecordedAnswer { status: 202, ..RecordedAnswer::default() },
             times: Times::default(),
             is_accepted: false,
-            known: Known { name: summary.name, sender_id: summary.sender_id, ..Known::default() },
+            known: Known { name: summary.name, sender_id: summary.sender_id, signature },
         }))
     }
 

@@ -150,6 +150,10 @@ fn check_provider(rules: &ProviderRules, wrong: &mut Mistakes) {
     let is_short = rules.params.iter().all(|(name, value)| name.len() + value.len() <= PARAM_BYTES_MAX)
         && rules.params.len() <= PARAMS_MAX;
     wrong.unless(is_short, "rules.provider.params: at most 16, of 16 KiB each");
+    let known = provider::find(&rules.name).map_or(&[][..], |provider| &provider.params);
+    for param in known.iter().filter(|param| param.required && !rules.params.contains_key(&param.name)) {
+        wrong.unless(false, format!("rules.provider.params.{}: needed: {}", param.name, param.what));
+    }
     if is_short && let Err(error) = Guard::new(rules, &[]) {
         wrong.unless(false, format!("rules.provider: {error}"));
     }

@@ -88,13 +88,22 @@ pub(super) async fn create(
     Ok((StatusCode::CREATED, Json(json!(made))))
 }
 
-/// `DELETE /sources/{slug}/secrets/{id}`: what it signed is refused from here on. Without any, nothing is checked.
+/// `DELETE /sources/{slug}/secrets/{id}`: what it signed is refused from here on. Never the last one while the source has
+/// a provider: everything would pass unchecked.
 pub(super) async fn delete(
     State(state): State<ApiState>,
     caller: Caller,
     Path((slug, id)): Path<(String, i64)>,
 ) -> Result<StatusCode, ApiError> {
+    caller.managed(&state, &slug)?;
+    let _changing = state.changing.lock().await;
     let source = caller.managed(&state, &slug)?;
+    let is_last = source.secrets.len() == 1 && source.secrets[0].id == SecretId(id);
+    if is_last && source.rules.provider.is_some() {
+        let message =
+            "it is the last one: give the new one first, or take the provider away (`provider` null)";
+        return Err(ApiError::new(StatusCode::CONFLICT, "last_secret", message));
+    }
     state.store.delete_secret(caller.project(), source.slug.clone(), SecretId(id)).await?;
     Ok(StatusCode::NO_CONTENT)
 }

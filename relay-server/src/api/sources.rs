@@ -108,6 +108,12 @@ pub(super) async fn change(
     let source = caller.managed(&state, &slug)?;
     let malformed = |error: serde_json::Error| ApiError::malformed(error.to_string());
     let mut rules = serde_json::to_value(&source.rules).map_err(malformed)?;
+    // Parameters of one provider mean nothing to another.
+    let name = |rules: Option<&Value>| rules.and_then(|provider| provider.get("name")).cloned();
+    let (before, after) = (name(rules.get("provider")), name(change.rules.get("provider")));
+    if after.is_some() && after != before {
+        rules["provider"] = Value::Null;
+    }
     rules::patch(&mut rules, change.rules);
     let rules = serde_json::from_value::<SourceRules>(rules).map_err(malformed)?;
     rules::check_source(&rules)?;

@@ -83,6 +83,8 @@ pub enum SignatureSeen {
     Verified,
     /// It is the provider's, but does not cover the body.
     SenderVerified,
+    /// Of a copy that its owner edited: the original's was good.
+    Edited,
     /// It is not: why, as a code and as a sentence.
     Refused(&'static str, String),
 }
@@ -101,6 +103,7 @@ impl SignatureSeen {
             Self::Unchecked => None,
             Self::Verified => Some("verified"),
             Self::SenderVerified => Some("sender_verified"),
+            Self::Edited => Some("edited"),
             Self::Refused(code, _) => Some(code),
         }
     }

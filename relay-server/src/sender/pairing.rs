@@ -27,14 +27,22 @@ impl Pairings {
         until_ms
     }
 
-    /// Closes a source, and says whether it was open.
+    /// Whether a source is open.
     ///
     /// # Panics
     /// Never: nothing panics while it holds the list.
     #[must_use]
-    pub fn close(&self, source: SourceId, now_ms: u64) -> bool {
-        let until_ms = self.0.lock().expect("pairing lock").remove(&source);
-        until_ms.is_some_and(|until_ms| until_ms > now_ms)
+    pub fn is_open(&self, source: SourceId, now_ms: u64) -> bool {
+        let open = self.0.lock().expect("pairing lock");
+        open.get(&source).is_some_and(|until_ms| *until_ms > now_ms)
+    }
+
+    /// Closes a source.
+    ///
+    /// # Panics
+    /// Never: nothing panics while it holds the list.
+    pub fn close(&self, source: SourceId) {
+        self.0.lock().expect("pairing lock").remove(&source);
     }
 }
 
@@ -45,12 +53,13 @@ mod tests {
     #[test]
     fn a_source_is_open_once_and_not_for_long() {
         let pairings = Pairings::default();
-        assert!(!pairings.close(SourceId(1), 5));
+        assert!(!pairings.is_open(SourceId(1), 5));
         assert_eq!(pairings.open(SourceId(1), 5), 5 + PAIRING_MS);
-        assert!(!pairings.close(SourceId(2), 6));
-        assert!(pairings.close(SourceId(1), 6));
-        assert!(!pairings.close(SourceId(1), 6));
+        assert!(!pairings.is_open(SourceId(2), 6));
+        assert!(pairings.is_open(SourceId(1), 6));
+        pairings.close(SourceId(1));
+        assert!(!pairings.is_open(SourceId(1), 6));
         let _ = pairings.open(SourceId(1), 5);
-        assert!(!pairings.close(SourceId(1), 5 + PAIRING_MS));
+        assert!(!pairings.is_open(SourceId(1), 5 + PAIRING_MS));
     }
 }

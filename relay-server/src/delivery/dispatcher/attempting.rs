@@ -245,12 +245,13 @@ impl Attempting {
         }
         let is_published = event.summary.reason.as_deref() == Some("published");
         // Only what was signed before, or what its owner has made of that.
-        let was_signed = matches!(event.summary.signature.as_deref(), Some("verified" | "sender_verified"));
+        let signature = event.summary.signature.as_deref();
+        let was_signed = matches!(signature, Some("verified" | "sender_verified"));
         if let Some(provider) = source.rules.provider.as_ref().filter(|_| was_signed) {
             ours.push(("Relay-Verified".to_owned(), provider.name.clone()));
         }
-        if was_signed || (event.summary.related.is_some() && event.summary.signature.is_none()) {
-            let fields = self.resign(source, &request).await;
+        if was_signed || signature == Some("edited") {
+            let fields = self.resign(source, &request, signature == Some("sender_verified")).await;
             request.is_resigned = !fields.is_empty();
             ours.extend(fields);
         }
@@ -284,17 +285,29 @@ impl Attempting {
     }
 
     /// The fields that sign the request as the provider would now, where the source wants that and it can be done.
-    async fn resign(&self, source: &Source, request: &Request) -> Vec<(String, String)> {
+    async fn resign(
+        &self,
+        source: &Source,
+        request: &Request,
+        is_body_unsigned: bool,
+    ) -> Vec<(String, String)> {
         let senders = self.parts().senders.clone();
         let guard = match source.guard(&senders.vault) {
             Ok(Some(guard)) if guard.resigns && guard.is_checked && guard.verifier.can_sign() => guard,
             _ => return Vec::new(),
         };
+        // A scheme that says less was checked then: its body is not to be vouched for now.
+        if is_body_unsigned && guard.provider.covers_body {
+            return Vec::new();
+        }
         let name = guard.provider.name.to_owned();
         let (method, headers, body) = (request.method.clone(), request.headers.clone(), request.body.clone());
         let url = senders.url(request.mount, &request.target, &headers);
-        // One large body at a time is held in memory.
-        let Ok(_permit) = senders.reading.acquire().await else { return Vec::new() };
+        let is_in_file = matches!(body, StoredBody::File(..));
+        let permit = if is_in_file { senders.place_for_body().await } else { None };
+        if is_in_file && permit.is_none() {
+            return Vec::new();
+        }
         let signed = tokio::task::spawn_blocking(move || {
             let read;
             let body = match &body {

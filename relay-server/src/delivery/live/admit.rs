@@ -8,6 +8,8 @@ use protocol::field::{BodyFraming, HeaderBlock};
 use protocol::head::{ResponseHead, Timing};
 use provider::{Answer, Greeting, Needs, Rejection, Request, Then, Verified};
 
+use tokio::sync::OwnedSemaphorePermit;
+
 use super::upload::Upload;
 use super::{Live, Order};
 use crate::delivery::answer::AnswerBody;
@@ -15,7 +17,7 @@ use crate::delivery::body::RequestBody;
 use crate::delivery::intake::Fault;
 use crate::delivery::recording::Recording;
 use crate::delivery::tunnelled::StoredBody;
-use crate::model::{GreetBy, Known, Outcome, SignatureSeen};
+use crate::model::{GreetBy, Known, Outcome, SealedSecret, SignatureSeen};
 use crate::refusal::Refusal;
 use crate::sender::Guard;
 
@@ -68,11 +70,13 @@ impl Live {
         recording: &mut Recording,
         upload: &Upload<B>,
     ) -> Result<Admitted, Refusal> {
+        // Held until the body is let go of.
+        let (body, _permit) = self.body_of(upload).await?;
         let asked = Asked {
             method: order.method.clone(),
             url: self.senders.url(order.mount, &order.target, &order.headers),
             headers: order.headers.clone(),
-            body: self.body_of(upload).await?,
+            body,
         };
         let mut look = self.look(guard, &asked).await;
         for _ in 0..FETCHES_MAX {
@@ -87,8 +91,9 @@ impl Live {
             look = self.look(guard, &asked).await;
         }
         let Look { mut known, greeting, checked } = look;
-        let greeting = greeting.filter(|_| guard.greet != GreetBy::App);
         let needs_no_signature = greeting.as_ref().is_some_and(|greeting| greeting.needs == Needs::Nothing);
+        // Nothing unsigned reaches the app: what the provider cannot sign is the relay's to answer.
+        let is_unsigned = matches!(checked, Some(Err(_)));
         match checked {
             None => {}
             Some(Ok(verified)) => {
@@ -115,8 +120,8 @@ impl Live {
         }
         recording.know(known);
         match greeting {
-            Some(greeting) if guard.greet == GreetBy::Relay || !can_ask_app => {
-                self.greet(greeting, order, recording).await
+            Some(greeting) if is_unsigned || is_ours_to_greet(guard.greet, can_ask_app) => {
+                self.greet(guard, greeting, order, recording).await
             }
             // An app that is there answers itself; only a secret is the relay's to keep as well.
             Some(Greeting { then: Then::KeepSecret(secret), .. }) => {
@@ -127,31 +132,35 @@ impl Live {
         }
     }
 
-    async fn body_of<B: RequestBody>(&self, upload: &Upload<B>) -> Result<Bytes, Refusal> {
-        let Some(whole) = upload.whole_so_far() else { return Ok(Bytes::new()) };
-        let Some(file) = &whole.file else { return Ok(whole.body.bytes) };
-        // One at a time: each is up to 25 MiB of memory.
-        let Ok(_permit) = self.senders.reading.acquire().await else { return Err(Refusal::Draining) };
-        let read = tokio::fs::read(file.path()).await;
-        read.map(Bytes::from).map_err(|error| {
-            tracing::warn!(%error, "the body of a request could not be read to be checked");
-            Refusal::Overloaded
-        })
+    /// The whole body, and the place it takes where it had to be read back from its file.
+    async fn body_of<B: RequestBody>(
+        &self,
+        upload: &Upload<B>,
+    ) -> Result<(Bytes, Option<OwnedSemaphorePermit>), Refusal> {
+        let Some(whole) = upload.whole_so_far() else { return Ok((Bytes::new(), None)) };
+        let Some(file) = &whole.file else { return Ok((whole.body.bytes, None)) };
+        let permit = self.senders.place_for_body().await.ok_or(Refusal::Overloaded)?;
+        match tokio::fs::read(file.path()).await {
+            Ok(bytes) => Ok((bytes.into(), Some(permit))),
+            Err(error) => {
+                tracing::warn!(%error, "the body of a request could not be read to be checked");
+                Err(Refusal::Overloaded)
+            }
+        }
     }
 
     async fn look(&self, guard: &Arc<Guard>, asked: &Asked) -> Look {
         let (guard, senders) = (Arc::clone(guard), self.senders.clone());
         let looked = move |asked: &Asked| {
             let (request, now_ms) = (asked.request(), senders.clock.now_ms());
-            Look {
-                known: Known {
-                    name: guard.provider.event_name(&request),
-                    sender_id: guard.provider.delivery_id(&request),
-                    signature: SignatureSeen::Unchecked,
-                },
-                greeting: guard.verifier.greet(&request, now_ms),
-                checked: guard.is_checked.then(|| guard.verifier.verify(&request, now_ms, &senders.keys)),
+            let checked = guard.is_checked.then(|| guard.verifier.verify(&request, now_ms, &senders.keys));
+            let mut known = Known::default();
+            // What nobody vouches for is not read.
+            if !matches!(checked, Some(Err(_))) {
+                known.name = guard.provider.event_name(&request);
+                known.sender_id = guard.provider.delivery_id(&request);
             }
+            Look { known, greeting: guard.verifier.greet(&request, now_ms), checked }
         };
         self.on_a_thread(asked, looked).await
     }
@@ -161,7 +170,12 @@ impl Live {
         let explained = move |asked: &Asked| {
             guard.verifier.explain(&asked.request(), senders.clock.now_ms(), &senders.keys, &rejection)
         };
-        self.on_a_thread(&asked, explained).await
+        // As much work as some dozen checks: nobody else waits behind it.
+        let asked = asked.clone();
+        match tokio::task::spawn_blocking(move || explained(&asked)).await {
+            Ok(done) => done,
+            Err(error) => std::panic::resume_unwind(error.into_panic()),
+        }
     }
 
     /// Short work at once, long work where nobody waits behind it.
@@ -226,6 +240,7 @@ impl Live {
 
     async fn greet(
         &self,
+        guard: &Guard,
         greeting: Greeting,
         order: &Order,
         recording: &mut Recording,
@@ -233,6 +248,9 @@ impl Live {
         match greeting.then {
             Then::Nothing => {}
             Then::KeepSecret(secret) => {
+                if !guard.may_explain(self.clock.now_ms()) {
+                    recording.forget_body();
+                }
                 if !self.keep_secret(order, secret).await {
                     let text = "a handshake that nobody waits for: open the source for it with \
                                 `relay-agent source NAME --pair`"
@@ -243,16 +261,15 @@ impl Live {
                 }
             }
             Then::Fetch(url) => {
-                let keys = self.senders.keys.clone();
-                let source = order.source.slug.clone();
-                self.tasks.spawn(async move {
-                    match keys.get(&url).await {
-                        Ok(_) => tracing::info!(source.slug = %source, "a subscription was confirmed"),
-                        Err(why) => {
-                            tracing::warn!(source.slug = %source, why, "a subscription could not be confirmed");
-                        }
+                // Told only once it is done: a provider that hears no asks again.
+                let source = &order.source.slug;
+                match self.senders.keys.get(&url).await {
+                    Ok(_) => tracing::info!(source.slug = %source, "a subscription was confirmed"),
+                    Err(why) => {
+                        tracing::warn!(source.slug = %source, why, "a subscription could not be confirmed");
+                        return Err(Refusal::Unverifiable);
                     }
-                });
+                }
             }
         }
         let Answer { status, headers, body } = greeting.answer;
@@ -277,15 +294,33 @@ impl Live {
     /// Keeps a secret that came with a handshake, if the source's owner opened it for one. Says whether it did.
     async fn keep_secret(&self, order: &Order, secret: String) -> bool {
         let source = &order.source;
-        if !self.senders.pairings.close(source.id, self.clock.now_ms()) {
+        let is_kept = |kept: &SealedSecret| {
+            self.senders.vault.open(source.id, &kept.sealed).as_deref() == Some(secret.as_str())
+        };
+        // Said once more by a provider that did not hear the answer.
+        if source.secrets.iter().any(is_kept) {
+            return true;
+        }
+        if !self.senders.pairings.is_open(source.id, self.clock.now_ms()) {
             return false;
         }
         let sealed = self.senders.vault.seal(source.id, &secret);
-        let label = "from the provider's handshake".to_owned();
+        let label = format!("from the provider's handshake, by {}", order.remote);
         let kept = self.intake.store.add_secret(source.project, source.slug.clone(), sealed, label).await;
         if let Err(error) = &kept {
             tracing::error!(%error, source.slug = %source.slug, "a secret of a handshake could not be kept");
+            return false;
         }
-        kept.is_ok()
+        self.senders.pairings.close(source.id);
+        true
+    }
+}
+
+/// Whether a challenge that the provider signed, or a source without a secret got, is the relay's to answer.
+fn is_ours_to_greet(greet: GreetBy, can_ask_app: bool) -> bool {
+    match greet {
+        GreetBy::Relay => true,
+        GreetBy::AppFirst => !can_ask_app,
+        GreetBy::App => false,
     }
 }

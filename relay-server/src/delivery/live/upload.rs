@@ -120,8 +120,11 @@ impl<B: RequestBody> Upload<B> {
         for piece in &self.gathered.pieces {
             copies.data(piece);
         }
-        if let Some((_, slot)) = &mut self.rest {
-            *slot = copies;
+        match (&mut self.rest, &self.gathered.end) {
+            (Some((_, slot)), _) => *slot = copies,
+            // It was taken in whole before.
+            (None, Some(trailers)) => copies.end(trailers),
+            (None, None) => {}
         }
     }
 
