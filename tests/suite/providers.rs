@@ -190,6 +190,12 @@ async fn a_challenge_is_answered_while_nobody_is_there_and_by_the_app_while_it_i
         401,
         "signed, so checked"
     );
+    // An agent without its app is as good as none.
+    let nobody = std::net::TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("bound");
+    let alone = world.agent("chat", nobody).await;
+    let down = send(&world, "chat", &slack(SECRET, now_s(), body), body).await;
+    assert_eq!((down.status, down.text()), (200, away.text()));
+    alone.drain().await;
     let app = App::start(Behaviour::Say(ok("mine"))).await;
     let agent = world.agent("chat", app.addr()).await;
     assert_eq!(send(&world, "chat", &slack(SECRET, now_s(), body), body).await.text(), "mine");

@@ -168,6 +168,7 @@ impl Live {
         let source = Arc::clone(&order.source);
         let rules = &source.rules;
         let primary = &source.destinations[0];
+        let mut challenge = None;
         let admitted = match source.guard(&self.senders.vault) {
             Ok(None) => Err(body),
             Err(_) => return refuse_at_door(recording, Refusal::Unverifiable),
@@ -182,7 +183,10 @@ impl Live {
                 }
                 let can_ask_app = self.must_wait(&source).is_none() && self.registry.is_served(primary.id);
                 match self.admit(&guard, &order, can_ask_app, &mut recording, &coming).await {
-                    Ok(Admitted::In) => Ok(coming),
+                    Ok(Admitted::In(greeting)) => {
+                        challenge = greeting.map(|greeting| (guard, greeting));
+                        Ok(coming)
+                    }
                     Ok(Admitted::Greeted(head, body)) => return Reply::Answer(head, body),
                     Err(refusal) => return refuse_at_door(recording, refusal),
                 }
@@ -234,7 +238,12 @@ impl Live {
         }
         let mut claim = match claimed {
             Ok(claim) => claim,
-            Err(why) => return self.keep(&source, why, recording, upload, Start::Ready).await,
+            Err(why) => {
+                if let Some(reply) = self.greet_after_all(challenge, &order, &mut recording).await {
+                    return reply;
+                }
+                return self.keep(&source, why, recording, upload, Start::Ready).await;
+            }
         };
         let turn = match self.turn(primary, deadline).await {
             Ok(turn) => turn,
@@ -293,6 +302,11 @@ impl Live {
                     Ok(_) | Err(_) => (Refusal::AgentAway, Outcome::NotSent("agent_away"), Timing::default()),
                 },
             };
+            if matches!(outcome, Outcome::NotSent(_))
+                && let Some(reply) = self.greet_after_all(challenge.take(), &order, &mut recording).await
+            {
+                return reply;
+            }
             if let Outcome::NotSent(reason) = outcome
                 && rules.if_away == IfAway::Accept
                 && !order.is_upgrade

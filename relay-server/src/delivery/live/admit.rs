@@ -11,7 +11,7 @@ use provider::{Answer, Greeting, Needs, Rejection, Request, Then, Verified};
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::upload::Upload;
-use super::{Live, Order};
+use super::{Live, Order, Reply};
 use crate::delivery::answer::AnswerBody;
 use crate::delivery::body::RequestBody;
 use crate::delivery::intake::Fault;
@@ -29,8 +29,8 @@ const FETCHES_MAX: usize = 2;
 
 /// A request that may come in, or that is answered already.
 pub(super) enum Admitted {
-    /// To be passed on.
-    In,
+    /// To be passed on. If it is a challenge that the app may answer: what the relay would say in its place.
+    In(Option<Greeting>),
     /// A challenge; this is the relay's answer.
     Greeted(ResponseHead, AnswerBody),
 }
@@ -124,11 +124,13 @@ impl Live {
                 self.greet(guard, greeting, order, recording).await
             }
             // An app that is there answers itself; only a secret is the relay's to keep as well.
-            Some(Greeting { then: Then::KeepSecret(secret), .. }) => {
-                self.keep_secret(order, secret).await;
-                Ok(Admitted::In)
+            Some(greeting) => {
+                if let Then::KeepSecret(secret) = &greeting.then {
+                    self.keep_secret(order, secret.clone()).await;
+                }
+                Ok(Admitted::In(Some(greeting).filter(|_| guard.greet != GreetBy::App)))
             }
-            _ => Ok(Admitted::In),
+            None => Ok(Admitted::In(None)),
         }
     }
 
@@ -236,6 +238,20 @@ impl Live {
         copied.and(added).map_err(|_| Fault::Relay(Refusal::HeaderTooLarge))?;
         order.headers = headers;
         Ok(())
+    }
+
+    /// Answers a challenge in place of an app that could not be asked.
+    pub(super) async fn greet_after_all(
+        &self,
+        challenge: Option<(Arc<Guard>, Greeting)>,
+        order: &Order,
+        recording: &mut Recording,
+    ) -> Option<Reply> {
+        let (guard, greeting) = challenge?;
+        match self.greet(&guard, greeting, order, recording).await {
+            Ok(Admitted::Greeted(head, body)) => Some(Reply::Answer(head, body)),
+            _ => None,
+        }
     }
 
     async fn greet(
