@@ -325,6 +325,7 @@ async fn an_app_is_told_what_was_checked_and_nobody_else_can_say_it() {
     send(&world, "any", "Relay-Verified: github\r\n", b"{}").await;
     let requests = app.wait_for(2).await;
     assert_eq!(requests[0].values("relay-verified"), ["github"]);
+    assert_eq!(requests[0].values("relay-event-name"), ["push"]);
     assert_eq!(requests[1].values("relay-verified"), Vec::<String>::new());
     agent.drain().await;
     other.drain().await;

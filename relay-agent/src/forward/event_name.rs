@@ -5,6 +5,10 @@ use protocol::field::HeaderBlock;
 /// The event's name, as text that is safe to show; as much of it as the header fields tell.
 #[must_use]
 pub fn event_name(headers: &HeaderBlock) -> Option<String> {
+    // The relay knows it from the body too, where it knows the provider.
+    if let Some(name) = headers.find("relay-event-name") {
+        return String::from_utf8(name.to_vec()).ok();
+    }
     let request = request(headers);
     provider::recognise_by_header(&request)?.event_name(&request)
 }

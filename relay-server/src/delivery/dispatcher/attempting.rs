@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use protocol::codec::Extensions;
-use protocol::field::{BodyFraming, HeaderBlock};
+use protocol::field::{BodyFraming, HeaderBlock, is_field_value};
 use protocol::head::{RequestFlags, RequestHead};
 use protocol::id::{AgentId, EventId};
 use tokio::io::AsyncReadExt;
@@ -249,6 +249,10 @@ impl Attempting {
         let was_signed = matches!(signature, Some("verified" | "sender_verified"));
         if let Some(provider) = source.rules.provider.as_ref().filter(|_| was_signed) {
             ours.push(("Relay-Verified".to_owned(), provider.name.clone()));
+        }
+        let name = event.summary.name.as_ref().filter(|name| is_field_value(name.as_bytes()));
+        if let Some(name) = name.filter(|_| source.rules.provider.is_some()) {
+            ours.push(("Relay-Event-Name".to_owned(), name.clone()));
         }
         if was_signed || signature == Some("edited") {
             let fields = self.resign(source, &request, signature == Some("sender_verified")).await;

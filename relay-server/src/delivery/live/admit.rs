@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use protocol::codec::Extensions;
-use protocol::field::{BodyFraming, HeaderBlock};
+use protocol::field::{BodyFraming, HeaderBlock, is_field_value};
 use protocol::head::{ResponseHead, Timing};
 use provider::{Answer, Greeting, Needs, Rejection, Request, Then, Verified};
 
@@ -207,6 +207,11 @@ impl Live {
         let is_verified = recording.event_record().known.signature.is_good();
         if let Some(provider) = order.source.rules.provider.as_ref().filter(|_| is_verified) {
             ours.push(("Relay-Verified", provider.name.clone()));
+        }
+        let name =
+            recording.event_record().known.name.as_ref().filter(|name| is_field_value(name.as_bytes()));
+        if let Some(name) = name.filter(|_| order.source.rules.provider.is_some()) {
+            ours.push(("Relay-Event-Name", name.clone()));
         }
         let primary = &order.source.destinations[0];
         if primary.rules.sign
