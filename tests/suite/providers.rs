@@ -451,3 +451,26 @@ async fn what_was_refused_is_not_signed_because_somebody_edits_it() {
     agent.drain().await;
     world.end().await;
 }
+
+#[tokio::test]
+async fn every_agent_of_a_broadcast_gets_the_whole_of_what_was_checked() {
+    let mut world = World::start().await;
+    world.provided("gh", "github", SECRET, |_| {}).await;
+    let mut agents = Vec::new();
+    let apps = [App::start(Behaviour::Say(ok("one"))).await, App::start(Behaviour::Say(ok("two"))).await];
+    let change = json!({ "sharing": "broadcast" });
+    assert_eq!(world.api("PATCH", "/sources/gh/destinations/default", Some(change)).await.0, 200);
+    for app in &apps {
+        agents.push(world.agent("gh", app.addr()).await);
+    }
+    // Longer than what comes with the head: it arrives in pieces.
+    let body: Vec<u8> = (0..200_000_u32).map(|at| at.to_le_bytes()[0]).collect();
+    assert_eq!(send(&world, "gh", &github(SECRET, &body), &body).await.status, 200);
+    for app in &apps {
+        assert_eq!(app.only().await.body, body);
+    }
+    for agent in agents {
+        agent.drain().await;
+    }
+    world.end().await;
+}

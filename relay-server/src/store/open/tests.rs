@@ -119,6 +119,44 @@ async fn sources_and_destinations_of_the_first_schema_are_as_they_were() {
     assert_eq!(heir.destinations[0].id, DestinationId(5));
 }
 
+/// The same as schema 0002 left it, with a delivery that was attempted once.
+fn second_schema() -> (tempfile::TempDir, PathBuf) {
+    let (dir, path) = first_schema();
+    let conn = Connection::open(&path).unwrap();
+    conn.execute_batch(MIGRATIONS[1]).unwrap();
+    let key = answered().sort_key().cast_signed();
+    conn.execute_batch(&format!(
+        "INSERT INTO deliveries VALUES ({key}, 1, 1, 1, 0, 3, 1, {NOW}, {NOW}, 0, NULL);
+         INSERT INTO attempts VALUES ({key}, 1, 1, {NOW}, 0, NULL, NULL, NULL, 200, 1, 2, 3, 2, 0, x'', x'6f6b');
+         INSERT INTO ledgers VALUES (1, 0, 1, 0, 0, 0);
+         PRAGMA user_version = 2;"
+    ))
+    .unwrap();
+    (dir, path)
+}
+
+#[tokio::test]
+async fn what_the_second_schema_kept_is_there_and_nothing_of_it_was_signed_afresh() {
+    let (dir, path) = second_schema();
+    let home = open(dir).await;
+    assert_eq!(number(&path, "PRAGMA user_version"), VERSION);
+    let made = home.store.deliveries_of(answered()).await.unwrap();
+    let (delivery, _) = &made[0];
+    let attempts = home.store.attempts(delivery.id).await.unwrap();
+    let [attempt] = &attempts[..] else { panic!("{attempts:?}") };
+    assert_eq!(
+        (attempt.status, &*attempt.answer.body.bytes, attempt.is_resigned),
+        (Some(200), &b"ok"[..], false)
+    );
+    let event = home.store.event(DEFAULT, answered()).await.unwrap().unwrap();
+    assert_eq!((event.summary.name, event.summary.signature), (None, None));
+    let source = home.store.source("github").unwrap();
+    assert!(source.secrets.is_empty() && source.rules.provider.is_none());
+    let (_, source) =
+        home.store.add_secret(DEFAULT, source.slug.clone(), vec![1, 2], String::new()).await.unwrap();
+    assert_eq!(source.secrets[0].sealed, [1, 2]);
+}
+
 #[tokio::test]
 async fn tokens_of_the_first_schema_open_what_they_opened() {
     let (dir, _) = first_schema();
