@@ -12,7 +12,7 @@ const FILE: &str = "lock";
 
 /// Held by the server at work on a data directory, until it is dropped or the process ends in whatever way.
 #[derive(Debug)]
-pub struct DirectoryLock(#[expect(dead_code, reason = "held, not read")] File);
+pub struct DirectoryLock(File);
 
 impl DirectoryLock {
     /// Takes it, without waiting. Makes the directory if it is not there.
@@ -28,6 +28,13 @@ impl DirectoryLock {
             Err(TryLockError::WouldBlock) => Err(OpenError::InUse { path: data_dir.to_owned() }),
             Err(TryLockError::Error(source)) => Err(unusable(source)),
         }
+    }
+}
+
+impl Drop for DirectoryLock {
+    /// Said outright: a process that is just being started still has a copy of the file, and would hold the lock with it.
+    fn drop(&mut self) {
+        let _ = self.0.unlock();
     }
 }
 

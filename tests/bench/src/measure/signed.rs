@@ -26,9 +26,8 @@ use crate::systems::SERVER;
 const NAME: &str = "signed";
 const SECRET: &str = "MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
 
-/// Schemes most used: over the body, over a time and the body, as base64, with an id, with the URL, as a form of its own.
-const PROVIDERS: [&str; 7] =
-    ["github", "stripe", "slack", "shopify", "standard_webhooks", "square", "linear"];
+/// Schemes most used: over the body, over a time and the body, as base64, with an id, with the URL.
+const PROVIDERS: [&str; 6] = ["github", "stripe", "slack", "shopify", "standard_webhooks", "square"];
 
 /// Bodies, how often each is checked in a round, and what one check may take, in microseconds.
 const SIZES: [(u64, u32, f64); 2] = [(1 << 10, 4_000, 30.0), (1 << 20, 60, 1_000.0)];
@@ -115,7 +114,6 @@ fn signed_by(provider: &str, body: &[u8]) -> Result<(Verifier, HeaderBlock, u64)
     let (verifier, now_ms) = (verifier(provider)?, Clock::system().now_ms());
     let mut headers = HeaderBlock::default();
     headers.push(b"Content-Type", b"application/json")?;
-    // Linear signs the time in its body: this one has none, and is checked without.
     let unsigned = Request { method: "POST", url: URL, headers: &headers, body };
     let fields = verifier.sign(&unsigned, now_ms)?;
     for (name, value) in &fields {
