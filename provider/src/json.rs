@@ -8,13 +8,15 @@ use serde_json::value::RawValue;
 
 /// Names on the way to a value (RFC 6901).
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Pointer(Vec<String>);
+pub struct Pointer(Vec<String>);
 
-/// More names than any provider's pointer has: the reader descends one call a name.
+/// More names than anybody's pointer has: the reader descends one call a name.
 const NAMES_MAX: usize = 32;
 
 impl Pointer {
-    pub(crate) fn parse(text: &str) -> Option<Self> {
+    /// `/data/id`, or nothing for the whole document; `None` for what is no pointer, or has more than 32 names.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
         if text.is_empty() {
             return Some(Self(Vec::new()));
         }
@@ -28,7 +30,8 @@ impl Pointer {
 }
 
 /// The value at a pointer, as it is written; `None` too when the text is not JSON.
-pub(crate) fn find<'t>(text: &'t [u8], pointer: &Pointer) -> Option<&'t RawValue> {
+#[must_use]
+pub fn find<'t>(text: &'t [u8], pointer: &Pointer) -> Option<&'t RawValue> {
     let mut reader = serde_json::Deserializer::from_slice(text);
     let found = At(&pointer.0).deserialize(&mut reader).ok()?;
     reader.end().ok()?;

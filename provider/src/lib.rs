@@ -10,7 +10,7 @@ mod custom;
 mod encoding;
 mod explain;
 mod greet;
-mod json;
+pub mod json;
 mod jwt;
 mod page;
 mod reject;

@@ -194,7 +194,7 @@ fn check_dedupe(dedupe: &Dedupe, wrong: &mut Mistakes) {
             "rules.dedupe.by.header: the name of a header field",
         ),
         DedupeBy::Pointer(pointer) => wrong.unless(
-            (pointer.is_empty() || pointer.starts_with('/')) && pointer.len() <= DEDUPE_NAME_BYTES_MAX,
+            pointer.len() <= DEDUPE_NAME_BYTES_MAX && provider::json::Pointer::parse(pointer).is_some(),
             "rules.dedupe.by.pointer: a JSON pointer such as `/data/id`; empty means the whole body",
         ),
         DedupeBy::Provider | DedupeBy::Body => {}

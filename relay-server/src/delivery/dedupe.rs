@@ -1,10 +1,8 @@
 //! By what two copies of one webhook are told from two webhooks. Pure.
 
-use std::fmt;
-
 use protocol::field::HeaderBlock;
+use provider::json::{self, Pointer};
 use ring::digest::{Context, SHA256};
-use serde::de::{Deserialize, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
 use crate::model::{Captured, Dedupe, DedupeBy};
@@ -43,15 +41,7 @@ pub fn key(
 
 /// The value in the JSON body at a pointer (RFC 6901), as text; empty values are no ids.
 fn value_at(body: &Captured, pointer: &str) -> Option<Vec<u8>> {
-    let names: Vec<String> = match pointer.strip_prefix('/') {
-        Some(names) => names.split('/').map(|name| name.replace("~1", "/").replace("~0", "~")).collect(),
-        None if pointer.is_empty() => Vec::new(),
-        None => return None,
-    };
-    let mut reader = serde_json::Deserializer::from_slice(&body.bytes);
-    let found = At(&names).deserialize(&mut reader).ok()?;
-    reader.end().ok()?;
-    id_text(found?)
+    id_text(json::find(&body.bytes, &Pointer::parse(pointer)?)?)
 }
 
 fn id_text(found: &RawValue) -> Option<Vec<u8>> {
@@ -65,116 +55,6 @@ fn id_text(found: &RawValue) -> Option<Vec<u8>> {
         serde_json::Value::String(text) => Some(text.into_bytes()),
         other => Some(other.to_string().into_bytes()),
     }
-}
-
-/// Finds the value below these names in a document, and reads nothing else of it: a megabyte of small values would be a
-/// hundred megabytes of memory, for each request of any sender.
-#[derive(Clone, Copy)]
-struct At<'n>(&'n [String]);
-
-impl<'de> DeserializeSeed<'de> for At<'_> {
-    type Value = Option<&'de RawValue>;
-
-    fn deserialize<D: Deserializer<'de>>(self, from: D) -> Result<Self::Value, D::Error> {
-        if self.0.is_empty() {
-            return <&RawValue>::deserialize(from).map(Some);
-        }
-        from.deserialize_any(self)
-    }
-}
-
-impl<'de> Visitor<'de> for At<'_> {
-    type Value = Option<&'de RawValue>;
-
-    fn expecting(&self, text: &mut fmt::Formatter<'_>) -> fmt::Result {
-        text.write_str("JSON")
-    }
-
-    // Of names that come more than once the last one counts, as for most who read JSON.
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-        let Some((wanted, below)) = self.0.split_first() else { return Ok(None) };
-        let mut found = None;
-        while let Some(is_wanted) = map.next_key_seed(Is(wanted))? {
-            if is_wanted {
-                found = map.next_value_seed(At(below))?;
-            } else {
-                map.next_value::<IgnoredAny>()?;
-            }
-        }
-        Ok(found)
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Self::Value, A::Error> {
-        let Some((wanted, below)) = self.0.split_first() else { return Ok(None) };
-        let wanted = index(wanted);
-        let mut found = None;
-        for at in 0.. {
-            if wanted == Some(at) {
-                match items.next_element_seed(At(below))? {
-                    Some(value) => found = value,
-                    None => break,
-                }
-            } else if items.next_element::<IgnoredAny>()?.is_none() {
-                break;
-            }
-        }
-        Ok(found)
-    }
-
-    // Nothing is below these.
-    fn visit_bool<E>(self, _: bool) -> Result<Self::Value, E> {
-        Ok(None)
-    }
-
-    fn visit_i64<E>(self, _: i64) -> Result<Self::Value, E> {
-        Ok(None)
-    }
-
-    fn visit_u64<E>(self, _: u64) -> Result<Self::Value, E> {
-        Ok(None)
-    }
-
-    fn visit_f64<E>(self, _: f64) -> Result<Self::Value, E> {
-        Ok(None)
-    }
-
-    fn visit_str<E>(self, _: &str) -> Result<Self::Value, E> {
-        Ok(None)
-    }
-
-    fn visit_unit<E>(self) -> Result<Self::Value, E> {
-        Ok(None)
-    }
-}
-
-/// Whether a name is this one, without keeping it.
-struct Is<'n>(&'n str);
-
-impl<'de> DeserializeSeed<'de> for Is<'_> {
-    type Value = bool;
-
-    fn deserialize<D: Deserializer<'de>>(self, from: D) -> Result<bool, D::Error> {
-        from.deserialize_str(self)
-    }
-}
-
-impl Visitor<'_> for Is<'_> {
-    type Value = bool;
-
-    fn expecting(&self, text: &mut fmt::Formatter<'_>) -> fmt::Result {
-        text.write_str("a name")
-    }
-
-    fn visit_str<E>(self, name: &str) -> Result<bool, E> {
-        Ok(name == self.0)
-    }
-}
-
-/// A place in an array: digits, and no zero before others.
-fn index(name: &str) -> Option<usize> {
-    let is_plain =
-        name.bytes().all(|byte| byte.is_ascii_digit()) && (name.len() == 1 || !name.starts_with('0'));
-    name.parse().ok().filter(|_| is_plain)
 }
 
 #[cfg(test)]
