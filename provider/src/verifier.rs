@@ -128,6 +128,14 @@ impl Verifier {
         Ok(fields)
     }
 
+    /// Header fields whose value is itself a secret of the source (a token, or user and password), with the first of them:
+    /// what has no place in a record.
+    #[must_use]
+    pub fn secret_fields(&self) -> Vec<(String, String)> {
+        let variants = self.0.alternatives.iter().map(|(_, variant)| variant);
+        std::iter::once(&self.0.main).chain(variants).filter_map(Prepared::secret_field).collect()
+    }
+
     /// Whether [`Verifier::sign`] can succeed.
     #[must_use]
     pub fn can_sign(&self) -> bool {

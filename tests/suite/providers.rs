@@ -158,6 +158,36 @@ async fn a_secret_is_never_shown_and_never_stored_as_text() {
 }
 
 #[tokio::test]
+async fn a_token_that_is_sent_along_reaches_the_app_and_no_record() {
+    let mut world = World::start().await;
+    world.provided("lab", "gitlab", SECRET, |_| {}).await;
+    let token = format!("X-Gitlab-Event: Push Hook\r\nX-Gitlab-Token: {SECRET}\r\n");
+    let kept = send(&world, "lab", &token, b"{}").await;
+    assert_eq!(kept.status, 202);
+    assert_eq!(send(&world, "lab", &token.replace("Secret", "secret"), b"{}").await.status, 401);
+    let app = App::start(Behaviour::Say(ok("taken"))).await;
+    let agent = world.agent("lab", app.addr()).await;
+    app.wait_for(1).await;
+    let live = send(&world, "lab", &token, b"[]").await;
+    assert_eq!(live.status, 200);
+    let sample = json!({ "headers": [["X-Gitlab-Event", "Push Hook"]], "body": "e30=" });
+    assert_eq!(world.api("POST", "/sources/lab/trigger", Some(sample)).await.0, 202);
+    for request in app.wait_for(3).await {
+        assert_eq!(request.values("x-gitlab-token"), [SECRET]);
+    }
+    seen(&world, &live).await;
+    for answer in [&kept, &live] {
+        let (_, told) = world.api("GET", &format!("/events/{}", event_of(answer)), None).await;
+        assert!(
+            told.to_string().contains("(kept by the relay)") && !told.to_string().contains("Secret to"),
+            "{told}"
+        );
+    }
+    agent.drain().await;
+    world.end().await;
+}
+
+#[tokio::test]
 async fn without_the_servers_key_nothing_is_let_through() {
     let world = World::start().await;
     world.provided("gh", "github", SECRET, |_| {}).await;

@@ -44,11 +44,7 @@ impl Prepared {
                 mac(scheme, request, now_ms, secret, &|parts| digest_of(algorithm, parts).as_ref().to_vec())
             }
             Self::Token { scheme, secrets } => token(scheme, secrets),
-            Self::Basic { secrets } => {
-                let (_, secret) = secrets.first().ok_or(CannotSign::NoSecret)?;
-                let value = format!("Basic {}", Encoding::Base64.encode(secret.as_bytes()));
-                Ok(vec![("authorization".to_owned(), value)])
-            }
+            Self::Basic { .. } => self.secret_field().map(|field| vec![field]).ok_or(CannotSign::NoSecret),
             Self::Standard(standard) => standard.sign(&scope, now_ms),
             Self::Twilio(twilio) => twilio.sign(&scope),
             Self::Contentful(contentful) => contentful.sign(&scope, now_ms),
@@ -103,6 +99,23 @@ fn mac(
     }
     fields.push((header, value));
     Ok(fields)
+}
+
+impl Prepared {
+    /// The header field whose value is a secret of the source: a token, or user and password.
+    pub(super) fn secret_field(&self) -> Option<(String, String)> {
+        match self {
+            Self::Token { scheme, secrets } => token(scheme, secrets).ok()?.into_iter().next(),
+            Self::Basic { secrets } => {
+                let (_, secret) = secrets.first()?;
+                Some((
+                    "authorization".to_owned(),
+                    format!("Basic {}", Encoding::Base64.encode(secret.as_bytes())),
+                ))
+            }
+            _ => None,
+        }
+    }
 }
 
 fn token(scheme: &Token, secrets: &[(usize, String)]) -> Result<Vec<(String, String)>, CannotSign> {

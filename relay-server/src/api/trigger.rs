@@ -99,12 +99,16 @@ pub(super) async fn trigger(
             for (name, value) in &fields {
                 signed.push(name.as_bytes(), value.as_bytes()).map_err(malformed)?;
             }
-            headers = signed;
-            known.signature = SignatureSeen::Verified;
+            headers = guard.without_secrets(&signed);
+            known.signature = if guard.provider.covers_body {
+                SignatureSeen::Verified
+            } else {
+                SignatureSeen::SenderVerified
+            };
         }
     }
     headers.push(b"Relay-Event-Id", id.text().as_bytes()).map_err(malformed)?;
-    let is_signed = known.signature == SignatureSeen::Verified;
+    let is_signed = known.signature.is_good();
     let record = Box::new(EventRecord {
         id,
         source: source.id,

@@ -3,6 +3,7 @@
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
+use protocol::field::HeaderBlock;
 use protocol::head::{ResponseHead, Timing};
 use protocol::id::{AgentId, EventId};
 
@@ -126,6 +127,11 @@ impl Recording {
     /// Recognises by the whole body who sent it, where the source does not say.
     pub fn recognise(&mut self, body: &Captured) {
         recognise(self.record(), body);
+    }
+
+    /// What is written down of its header.
+    pub fn write_headers(&mut self, headers: HeaderBlock) {
+        self.record().headers = headers;
     }
 
     /// Keeps nothing of the request's body.

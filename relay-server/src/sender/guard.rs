@@ -2,16 +2,19 @@
 
 use std::sync::{Arc, Mutex, OnceLock};
 
+use protocol::field::HeaderBlock;
 use provider::{Provider, SettingsError, Verifier};
 
 use super::Vault;
 use crate::model::{GreetBy, ProviderRules, Source};
 
+/// Stands in a record for a value that is a secret.
+const KEPT: &[u8] = b"(kept by the relay)";
+
 /// Refusals a second of one source that are explained: people read a few, and each costs as much as two dozen checks.
 const EXPLAINED_PER_S_MAX: u32 = 10;
 
 /// A source's provider, ready to be asked about each request.
-#[derive(Debug)]
 pub struct Guard {
     /// Who sends.
     pub provider: &'static Provider,
@@ -23,8 +26,16 @@ pub struct Guard {
     pub greet: GreetBy,
     /// Whether deliveries that come late are signed afresh.
     pub resigns: bool,
+    /// Header fields whose value is a secret, with the newest.
+    secret_fields: Vec<(String, String)>,
     /// The second in which explanations were last given, and how many.
     explained: Mutex<(u64, u32)>,
+}
+
+impl std::fmt::Debug for Guard {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Guard({})", self.provider.name)
+    }
 }
 
 /// Why a source's requests cannot be checked. Nothing is let through then.
@@ -52,14 +63,44 @@ impl Guard {
         let provider = provider::find(&rules.name).ok_or_else(|| Unguarded::Unknown(rules.name.clone()))?;
         // The newest comes first: it is the one to sign with.
         let secrets: Vec<String> = secrets.iter().rev().cloned().collect();
+        let verifier = Verifier::new(&rules.settings(), &secrets)?;
         Ok(Self {
             provider,
-            verifier: Verifier::new(&rules.settings(), &secrets)?,
+            secret_fields: verifier.secret_fields(),
+            verifier,
             is_checked: !secrets.is_empty() || !provider.needs_secret(),
             greet: rules.greet,
             resigns: rules.resign,
             explained: Mutex::default(),
         })
+    }
+
+    /// The fields of a request as they may be written down: without a value that is a secret.
+    #[must_use]
+    pub fn without_secrets(&self, headers: &HeaderBlock) -> HeaderBlock {
+        self.replacing(headers, |_, _| Some(KEPT))
+    }
+
+    /// The fields as they were sent, but with the newest secret, of a request that [`Guard::without_secrets`] wrote down.
+    #[must_use]
+    pub fn with_secrets(&self, headers: &HeaderBlock) -> HeaderBlock {
+        self.replacing(headers, |value, secret| (value == KEPT).then_some(secret))
+    }
+
+    fn replacing<'g>(
+        &'g self,
+        headers: &HeaderBlock,
+        other: impl Fn(&[u8], &'g [u8]) -> Option<&'g [u8]>,
+    ) -> HeaderBlock {
+        let mut replaced = HeaderBlock::with_capacity(headers.as_bytes().len() + 64);
+        for (name, value) in headers {
+            let secret =
+                self.secret_fields.iter().find(|(known, _)| name.eq_ignore_ascii_case(known.as_bytes()));
+            let value = secret.and_then(|(_, secret)| other(value, secret.as_bytes())).unwrap_or(value);
+            // A secret that is longer than what it stands for may not fit into a full block; the app refuses it then.
+            let _ = replaced.push(name, value);
+        }
+        replaced
     }
 
     /// Whether one more refusal may be explained, and kept with its body: not for each of a flood.
@@ -71,6 +112,12 @@ impl Guard {
         }
         explained.1 += 1;
         explained.1 <= EXPLAINED_PER_S_MAX
+    }
+
+    /// Whether a value of these fields is a secret.
+    #[must_use]
+    pub fn has_secret_fields(&self) -> bool {
+        !self.secret_fields.is_empty()
     }
 
     fn of_source(source: &Source, rules: &ProviderRules, vault: &Vault) -> Result<Self, Unguarded> {

@@ -255,6 +255,11 @@ impl Attempting {
             ours.push(("Relay-Event-Name".to_owned(), name.clone()));
         }
         if was_signed || signature == Some("edited") {
+            if let Ok(Some(guard)) = source.guard(&self.parts().senders.vault)
+                && guard.has_secret_fields()
+            {
+                request.headers = guard.with_secrets(&request.headers);
+            }
             let fields = self.resign(source, &request, signature == Some("sender_verified")).await;
             request.is_resigned = !fields.is_empty();
             ours.extend(fields);

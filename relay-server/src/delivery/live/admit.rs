@@ -78,6 +78,9 @@ impl Live {
             headers: order.headers.clone(),
             body,
         };
+        if guard.has_secret_fields() {
+            recording.write_headers(guard.without_secrets(&order.headers));
+        }
         let mut look = self.look(guard, &asked).await;
         for _ in 0..FETCHES_MAX {
             let is_there = match &look.checked {
