@@ -9,7 +9,7 @@ use super::provider::found;
 use crate::output::style::{BOLD, DIM, paint};
 use crate::output::table;
 
-/// List the providers the relay knows, or show one: how it signs, registers and retries
+/// List the providers the relay knows, or show one
 #[derive(clap::Args)]
 #[command(after_help = "Examples:\n  relay-agent providers\n  relay-agent providers stripe")]
 pub(super) struct Args {
