@@ -149,6 +149,8 @@ struct Scene<'a> {
     ledger: Ledger,
     say: &'a mut (dyn FnMut(String) + Send),
     started: Instant,
+    /// Of the server. After one that left nothing to be read no backlog is known.
+    kills: usize,
 }
 
 /// Deliveries that wait, by what is on disk; `None` when that cannot be read.
@@ -202,6 +204,7 @@ impl Storm {
             ledger: Ledger::default(),
             say: &mut say,
             started: Instant::now(),
+            kills: 0,
         };
         let is_up = scene.start_server();
         scene.house.start_agent();
@@ -273,7 +276,7 @@ impl Scene<'_> {
                 }
             }
             let is_enough = self.storm.requests.is_some_and(|most| self.journal.counts().0 >= most);
-            let is_short_of_kills = self.ledger.backlogs.len() < self.storm.kills_min;
+            let is_short_of_kills = self.kills < self.storm.kills_min;
             let is_late = now >= end || is_enough;
             if is_late && !is_short_of_kills {
                 return;
@@ -377,6 +380,7 @@ impl Scene<'_> {
     }
 
     fn kill_server(&mut self) {
+        self.kills += 1;
         block_in_place(|| {
             self.house.kill_server();
             if let Some(disk) = &mut self.disk {
