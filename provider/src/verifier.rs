@@ -145,8 +145,7 @@ impl Verifier {
     /// Whether this is no webhook but the question a provider asks before (or while) it sends webhooks, and the answer
     /// to it.
     #[must_use]
-    pub fn greet(&self, request: &Request<'_>, now_ms: u64) -> Option<Greeting> {
-        let _ = now_ms;
+    pub fn greet(&self, request: &Request<'_>) -> Option<Greeting> {
         greet::greet(&self.0, request)
     }
 

@@ -160,7 +160,7 @@ proptest! {
                     prop_assert!(!explained.to_string().is_empty() && !explained.code().is_empty());
                 }
             }
-            let _ = verifier.greet(&request, now_ms);
+            let _ = verifier.greet(&request);
             let _ = verifier.sign(&request, now_ms);
             let provider = verifier.provider();
             for text in [provider.event_name(&request), provider.delivery_id(&request)].into_iter().flatten() {

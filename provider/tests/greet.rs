@@ -31,7 +31,7 @@ fn greet(
     body: &str,
 ) -> Option<Greeting> {
     let headers = block(headers);
-    verifier.greet(&Request { method, url, headers: &headers, body: body.as_bytes() }, NOW_MS)
+    verifier.greet(&Request { method, url, headers: &headers, body: body.as_bytes() })
 }
 
 fn text(greeting: Option<Greeting>) -> Option<String> {

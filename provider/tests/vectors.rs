@@ -176,7 +176,7 @@ fn every_handshake_gets_its_answer() {
             assert!(verdict.is_err(), "{id}");
             continue;
         }
-        let greeting = verifier.greet(&request, now_ms);
+        let greeting = verifier.greet(&request);
         // An empty list of events, signed: an ordinary delivery.
         if id == "line-verify" {
             assert!(verdict.is_ok() && greeting.is_none(), "{id}");

@@ -165,7 +165,7 @@ impl Live {
                 known.name = guard.provider.event_name(&request);
                 known.sender_id = guard.provider.delivery_id(&request);
             }
-            Look { known, greeting: guard.verifier.greet(&request, now_ms), checked }
+            Look { known, greeting: guard.verifier.greet(&request), checked }
         };
         self.on_a_thread(asked, looked).await
     }
