@@ -184,6 +184,11 @@ impl Handshake {
         }
     }
 
+    /// Whether it is answered without a signature.
+    pub(crate) fn is_unsigned(&self) -> bool {
+        !self.signed
+    }
+
     pub(crate) fn has_verify_token(&self) -> bool {
         self.verify_token.is_some()
     }

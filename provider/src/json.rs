@@ -27,6 +27,11 @@ impl Pointer {
             .collect();
         (names.len() <= NAMES_MAX).then_some(Self(names))
     }
+
+    /// The names.
+    pub(crate) fn steps(&self) -> &[String] {
+        &self.0
+    }
 }
 
 /// The value at a pointer, as it is written; `None` too when the text is not JSON.

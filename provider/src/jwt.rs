@@ -46,6 +46,8 @@ struct Claims {
     exp: Option<f64>,
     nbf: Option<f64>,
     iat: Option<f64>,
+    azp: Option<String>,
+    appid: Option<String>,
     email: Option<String>,
     email_verified: Option<bool>,
 }
@@ -108,6 +110,16 @@ impl Jwt {
 
     pub(crate) fn covers_body(&self) -> bool {
         self.scheme.body_claim.is_some()
+    }
+
+    /// Where tokens are a list in the body.
+    pub(crate) fn each(&self) -> Option<&Pointer> {
+        self.scheme.each.as_ref()
+    }
+
+    /// Whether it is checked with the provider's public keys.
+    pub(crate) fn is_public(&self) -> bool {
+        self.scheme.keys == JwtKeys::Jwks
     }
 
     pub(crate) fn can_sign(&self) -> bool {
@@ -239,6 +251,10 @@ impl Jwt {
             if !is_ours {
                 return Err(Rejection::NotForUs { what: "the account that the token is of" });
             }
+        }
+        let client = claims.azp.or(claims.appid);
+        if !scheme.client.is_empty() && !client.is_some_and(|client| scheme.client.contains(&client)) {
+            return Err(Rejection::NotForUs { what: "the application that the token is of" });
         }
         if let Some(name) = &scheme.body_claim {
             let pointer = Pointer::parse(&format!("/{name}"));

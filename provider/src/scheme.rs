@@ -94,6 +94,10 @@ pub(crate) struct Jwt {
     pub(crate) iss: Vec<String>,
     pub(crate) aud: Option<String>,
     pub(crate) email: Option<String>,
+    /// Applications whose token it may be (`azp`, in older tokens `appid`).
+    #[serde(default)]
+    pub(crate) client: Vec<String>,
+    pub(crate) each: Option<Pointer>,
     pub(crate) body_claim: Option<String>,
     pub(crate) iat_tol: Option<u32>,
     pub(crate) skew: Option<u32>,

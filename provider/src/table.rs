@@ -110,10 +110,14 @@ pub struct Provider {
     pub covers_body: bool,
     /// Whether the relay can sign anew with the source's secret, so that a late delivery passes the application's check.
     pub can_resign: bool,
+    /// Whether one id is one delivery whatever its body says: tries of it differ in their bodies. Of others only the same id
+    /// with the same body is the same delivery.
+    pub id_alone: bool,
     /// Kinds of handshakes that are answered.
     pub handshakes: Vec<&'static str>,
     pub(crate) verify: toml::Value,
     pub(crate) alternatives: Vec<Alternative>,
+    pub(crate) also: Vec<Alternative>,
     pub(crate) greetings: Vec<Handshake>,
     id: Vec<Joined>,
     event: Vec<Joined>,
@@ -158,7 +162,7 @@ pub struct Facts {
     pub sources: String,
 }
 
-/// A variant of the scheme, for requests of which all conditions hold.
+/// A scheme for requests of which all conditions hold: in place of the main one, or besides.
 #[derive(Deserialize, Debug)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Alternative {
@@ -201,7 +205,11 @@ struct File {
     #[serde(default)]
     alt: Vec<Alternative>,
     #[serde(default)]
+    also: Vec<Alternative>,
+    #[serde(default)]
     id: Vec<Joined>,
+    #[serde(default)]
+    id_alone: bool,
     #[serde(default)]
     event: Vec<Joined>,
     covers_body: Option<bool>,
@@ -333,9 +341,11 @@ impl Provider {
             facts: file.facts,
             covers_body: file.covers_body.unwrap_or_else(|| covers(&file.verify)),
             can_resign: can_resign(&file.verify),
+            id_alone: file.id_alone,
             handshakes: file.handshake.iter().map(Handshake::kind).collect(),
             verify: file.verify,
             alternatives: file.alt,
+            also: file.also,
             greetings: file.handshake,
             id: file.id,
             event: file.event,
@@ -344,6 +354,7 @@ impl Provider {
     }
 
     /// Whether signatures can only be checked with a secret of the source's own; otherwise with the provider's public key.
+    /// A source's parameters may choose: [`crate::Verifier::needs_secret`].
     #[must_use]
     pub fn needs_secret(&self) -> bool {
         let text = |key| self.verify.get(key).and_then(toml::Value::as_str);

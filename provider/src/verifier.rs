@@ -2,6 +2,7 @@
 
 mod check;
 mod prepare;
+mod sample;
 mod sign;
 mod standard;
 
@@ -51,6 +52,8 @@ pub(crate) struct Inner {
     /// Entries that only the handshake knows.
     pub(crate) verify_tokens: Vec<String>,
     alternatives: Vec<(Vec<Condition>, Prepared)>,
+    /// What has to be right besides.
+    also: Vec<(Vec<Condition>, Prepared)>,
     main: Prepared,
 }
 
@@ -99,6 +102,11 @@ impl Verifier {
     pub fn verify(&self, request: &Request<'_>, now_ms: u64, keys: &dyn Keys) -> Result<Verified, Rejection> {
         let (prepared, is_main) = self.0.prepared(request);
         let mut verified = prepared.verify(request, now_ms, keys)?;
+        for (when, also) in &self.0.also {
+            if when.iter().all(|condition| condition.holds(request)) {
+                also.verify(request, now_ms, keys)?;
+            }
+        }
         if self.0.provider.is_general {
             // What is signed is the source's to say, not the table's.
             verified.covers_body = prepared.covers_body();
@@ -128,12 +136,36 @@ impl Verifier {
         Ok(fields)
     }
 
+    /// Why a request is refused whatever its body: it lacks the header field with the signature, and is no question that
+    /// is answered unsigned. `request.body` is not looked at.
+    #[must_use]
+    pub fn refused_by_head(&self, request: &Request<'_>) -> Option<Rejection> {
+        let may_be_greeted = self.0.provider.greetings.iter().any(greet::Handshake::is_unsigned);
+        let variants = || self.0.alternatives.iter().map(|(_, variant)| variant);
+        if may_be_greeted || !std::iter::once(&self.0.main).chain(variants()).all(|it| it.is_missing(request))
+        {
+            return None;
+        }
+        let name = self.0.main.signature_header()?;
+        Some(Rejection::missing(name))
+    }
+
     /// Header fields whose value is itself a secret of the source (a token, or user and password), with the first of them:
     /// what has no place in a record.
     #[must_use]
     pub fn secret_fields(&self) -> Vec<(String, String)> {
         let variants = self.0.alternatives.iter().map(|(_, variant)| variant);
         std::iter::once(&self.0.main).chain(variants).filter_map(Prepared::secret_field).collect()
+    }
+
+    /// Whether nothing can be checked without a secret of the source's own: otherwise public keys are enough.
+    #[must_use]
+    pub fn needs_secret(&self) -> bool {
+        match self.0.signs_with() {
+            Prepared::Jwt(jwt) => !jwt.is_public(),
+            Prepared::AwsSns(_) | Prepared::PayPal(_) => false,
+            _ => true,
+        }
     }
 
     /// Whether [`Verifier::sign`] can succeed.

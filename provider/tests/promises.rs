@@ -332,3 +332,75 @@ fn what_went_wrong_is_found_out() {
     assert_eq!(with_secret("gitlab", "token", "token "), "secret_form");
     assert_eq!(with_secret("github", "secret", "another"), "wrong_secret");
 }
+
+/// Samples may be changed to hold their signature, so all can be signed but those of a private key.
+#[test]
+fn a_signed_sample_passes_wherever_its_provider_signs() {
+    let mut signed = 0;
+    for provider in provider::samples::providers().filter_map(provider::find) {
+        let Some(verifier) = sample_verifier(provider) else { continue };
+        for sample in provider::samples::of(provider.name) {
+            let mut made = sample.make(&[], NOW_MS, || [7; 16]).expect("a sample");
+            let url_of = |path: &str| format!("https://hooks.example.com/h/ep_1{path}");
+            match verifier.sign_sample(&mut made, url_of, NOW_MS) {
+                Ok(()) => {}
+                Err(provider::CannotSign::PublicKey) => continue,
+                // A challenge has nothing of what is signed.
+                Err(provider::CannotSign::Request(_)) if is_challenge(&verifier, &made) => continue,
+                Err(error) => panic!("{} {}: {error}", provider.name, sample.name),
+            }
+            let verdict = look_at(&made, |request| verifier.verify(request, NOW_MS, &NoKeys));
+            let is_good = verdict.is_ok() || is_challenge(&verifier, &made);
+            assert!(is_good, "{} {}: {verdict:?}", provider.name, sample.name);
+            signed += usize::from(verdict.is_ok());
+        }
+    }
+    assert!(signed >= 120, "{signed}");
+}
+
+fn sample_verifier(provider: &Provider) -> Option<Verifier> {
+    let secrets = [
+        "user:a-secret-of-the-source",
+        "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",
+        "44782DEF547AAA06C910C43932B1EB0C",
+        "YWlydGFibGUtbWFjLXNlY3JldA==",
+    ];
+    secrets.iter().find_map(|secret| Verifier::new(&settings(provider), &[(*secret).to_owned()]).ok())
+}
+
+fn look_at<T>(made: &provider::samples::Made, look: impl FnOnce(&Request<'_>) -> T) -> T {
+    let url = format!("https://hooks.example.com/h/ep_1{}", made.path);
+    let message = Message { url, fields: made.headers.clone(), body: made.body.clone() };
+    let mut headers = HeaderBlock::default();
+    for (name, value) in &message.fields {
+        headers.push(name.as_bytes(), value.as_bytes()).expect("a field");
+    }
+    look(&Request { method: &made.method, url: &message.url, headers: &headers, body: &message.body })
+}
+
+fn is_challenge(verifier: &Verifier, made: &provider::samples::Made) -> bool {
+    look_at(made, |request| verifier.greet(request)).is_some()
+}
+
+/// A long body is not taken in for a request that nothing in it could save.
+#[test]
+fn what_is_refused_by_its_head_is_refused_with_every_body() {
+    let mut by_head = 0;
+    for (provider, verifier, _, message) in signing() {
+        let (signed, _) = message.signed(&verifier);
+        let of_signed = signed.with(|request| verifier.refused_by_head(request));
+        assert_eq!(of_signed, None, "{}", provider.name);
+        let Some(rejection) = message.with(|request| verifier.refused_by_head(request)) else { continue };
+        by_head += 1;
+        assert_eq!(rejection.code(), "header_missing", "{}", provider.name);
+        for body in [&b""[..], JSON, FORM, b"\xff\0", b"{\"type\":\"url_verification\",\"challenge\":\"x\"}"]
+        {
+            let unsigned = Message::new(body);
+            assert!(unsigned.verify(&verifier, NOW_MS).is_err(), "{}", provider.name);
+            let greeting = unsigned.with(|request| verifier.greet(request));
+            let is_unsigned = |greeting: provider::Greeting| greeting.needs == provider::Needs::Nothing;
+            assert!(!greeting.is_some_and(is_unsigned), "{}", provider.name);
+        }
+    }
+    assert!(by_head >= 30, "{by_head}");
+}

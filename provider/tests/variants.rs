@@ -243,3 +243,45 @@ fn settings_that_verify_nothing_are_refused() {
     assert_eq!(made("github", &[], &["a"; 17]), Err(SettingsError::TooManySecrets));
     assert_eq!(made("SVIX", &[], &["whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"]), Ok(()));
 }
+
+/// Tokens of a key that was made for this test, and thrown away: `entra.json`.
+#[test]
+fn tokens_of_microsofts_are_for_one_directory_one_application_and_from_one() {
+    let made: serde_json::Value = serde_json::from_str(include_str!("entra.json")).expect("JSON");
+    let text = |name: &str| made[name].as_str().expect("a text").to_owned();
+    let set = serde_json::json!({ "keys": [{ "kty": "RSA", "use": "sig", "kid": "k1", "n": text("n"), "e": "AQAB" }] });
+    let set = set.to_string();
+    let eventgrid = |tenant: &str, audience: &str| {
+        verifier("azure_eventgrid", &[("tenant", tenant), ("audience", audience), ("jwks", &set)], &[])
+    };
+    let ours = eventgrid("tenant-1", "api://app");
+    assert!(!ours.needs_secret() && verifier("azure_eventgrid", &[], &["x"]).needs_secret());
+    let verify = |verifier: &Verifier, url: &str, token: &str| {
+        let token = format!("Bearer {token}");
+        let headers = [("Authorization", token.as_str())];
+        Sent { method: "POST", url, headers: &headers, body: b"[]" }.verify(verifier, &NoKeys)
+    };
+    assert!(verify(&ours, URL, &text("event_grid")).is_ok());
+    let not_for_us = |verdict| matches!(verdict, Err(Rejection::NotForUs { .. }));
+    assert!(not_for_us(verify(&ours, URL, &text("event_grid_other_app"))));
+    assert!(not_for_us(verify(&eventgrid("tenant-2", "api://app"), URL, &text("event_grid"))));
+    assert!(not_for_us(verify(&eventgrid("tenant-1", "api://other"), URL, &text("event_grid"))));
+    assert!(verify(&ours, &format!("{URL}?code=anything"), "").is_err(), "the URL's secret is out of use");
+
+    let graph =
+        verifier("msgraph", &[("tenant", "tenant-1"), ("app_id", "app-1"), ("jwks", &set)], &["state"]);
+    let notified = |state: &str, tokens: &[String]| {
+        let mut body = serde_json::json!({ "value": [{ "clientState": state, "changeType": "created" }] });
+        if !tokens.is_empty() {
+            body["validationTokens"] = tokens.into();
+        }
+        let body = body.to_string();
+        Sent { method: "POST", url: URL, headers: &[], body: body.as_bytes() }.verify(&graph, &NoKeys)
+    };
+    let (right, other) = (text("graph"), text("graph_other_app"));
+    assert!(notified("state", std::slice::from_ref(&right)).is_ok());
+    assert!(notified("state", &[]).is_ok(), "without resource data there are no tokens");
+    assert!(not_for_us(notified("state", &[right.clone(), other])));
+    assert!(notified("state", &["x".to_owned()]).is_err());
+    assert!(notified("guess", &[right]).is_err());
+}

@@ -12,6 +12,7 @@
 
 pub mod activity;
 pub mod admin;
+pub mod allowance;
 pub mod api;
 pub mod cli;
 pub mod clock;

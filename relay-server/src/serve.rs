@@ -16,13 +16,14 @@ use socket2::{SockRef, TcpKeepalive};
 use tokio::net::TcpListener;
 
 use crate::activity::Activity;
+use crate::allowance::Allowance;
 use crate::api::{self, AgentView, ApiState};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::delivery::dispatcher::{Dispatcher, Parts};
 use crate::delivery::intake::Intake;
 use crate::delivery::live::Live;
-use crate::delivery::recording::Recorder;
+use crate::delivery::recording::{LOOKED_INTO_PER_S_MAX, Recorder};
 use crate::delivery::turns::Turns;
 use crate::delivery::under_way::UnderWay;
 use crate::delivery::url::UrlSender;
@@ -377,6 +378,7 @@ impl Server {
             activity,
             metrics: Arc::clone(&metrics),
             capture_bytes_max: config.limits.capture_bytes_max,
+            looked_into: Allowance::new(LOOKED_INTO_PER_S_MAX),
         });
         let ingress = Arc::new(Ingress {
             router: Router::new(store.clone(), config.public.domain.clone()),

@@ -9,7 +9,7 @@ use relay_server::model::{Dedupe, DedupeBy, GreetBy, ReplyMode, SourceRules};
 use relay_server::store::OutcomeKind;
 use relay_tests::app::{Behaviour, Recorded, ok};
 use relay_tests::client::post;
-use relay_tests::{Answer, App, World};
+use relay_tests::{Answer, App, Sender, World};
 use ring::hmac;
 use serde_json::json;
 
@@ -325,6 +325,54 @@ async fn a_source_that_says_nothing_recognises_who_sends_by_what_comes() {
     assert_eq!((signature, name.as_deref()), (None, Some("invoice.paid")));
     let second = send(&world, "any", &stripe("unknown", 2, body), body).await;
     assert_eq!(seen(&world, &second).await.0, OutcomeKind::Duplicate);
+    world.end().await;
+}
+
+/// Postmark says in no header field who it is.
+#[tokio::test]
+async fn who_sends_is_recognised_by_the_body_alone() {
+    let world = World::start().await;
+    world.source("any", SourceRules { reply: ReplyMode::Accepted, ..SourceRules::default() }).await;
+    let body = br#"{"RecordType":"Bounce","MessageID":"883953f4"}"#;
+    let answer = send(&world, "any", "Content-Type: application/json\r\n", body).await;
+    assert_eq!(seen(&world, &answer).await.2.as_deref(), Some("Bounce"));
+    let (_, event) = world.api("GET", &format!("/events/{}", event_of(&answer)), None).await;
+    assert_eq!(event["recognised"], "postmark");
+    world.end().await;
+}
+
+/// One message of Postmark's bounces, is opened and clicked: three events under one id.
+#[tokio::test]
+async fn what_happens_twice_to_one_thing_is_two_events() {
+    let world = World::start().await;
+    world
+        .provided("mail", "postmark", "user:password", |rules| {
+            rules.reply = ReplyMode::Accepted;
+            rules.dedupe = Some(Dedupe { by: DedupeBy::Provider, window_s: 60 });
+        })
+        .await;
+    let lines = "Authorization: Basic dXNlcjpwYXNzd29yZA==\r\nContent-Type: application/json\r\n";
+    let outcome = async |kind: &str| {
+        let body = format!(r#"{{"RecordType":"{kind}","MessageID":"883953f4"}}"#);
+        seen(&world, &send(&world, "mail", lines, body.as_bytes()).await).await.0
+    };
+    assert_eq!(outcome("Open").await, OutcomeKind::Accepted);
+    assert_eq!(outcome("Click").await, OutcomeKind::Accepted);
+    assert_eq!(outcome("Open").await, OutcomeKind::Duplicate);
+    world.end().await;
+}
+
+/// Whoever forges may not even send what it announces: 25 MiB of disk would be the price of a URL.
+#[tokio::test]
+async fn a_long_body_without_a_signature_is_refused_before_it_comes() {
+    let world = World::start().await;
+    world.provided("gh", "github", SECRET, |_| {}).await;
+    let head = "POST /h/gh HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 26000000\r\n\r\n";
+    let mut sender = Sender::to(world.public()).await;
+    sender.say(head.as_bytes()).await;
+    let refused = sender.answer().await;
+    assert_eq!((refused.status, refused.value("relay-error")), (401, "signature_invalid"));
+    assert_eq!(seen(&world, &refused).await.1.as_deref(), Some("header_missing"));
     world.end().await;
 }
 

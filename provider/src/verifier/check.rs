@@ -10,7 +10,7 @@ use crate::encoding::{self, Encoding};
 use crate::json;
 use crate::reject::Rejection;
 use crate::scheme::{Mac, PUBLIC_KEY_CANDIDATES_MAX, PublicKey, Token, check_time};
-use crate::source::Scope;
+use crate::source::{Scope, Source};
 use crate::{Keys, Request};
 
 /// Items of a batch that are signed one by one.
@@ -46,12 +46,31 @@ impl Prepared {
                 public_key(scheme, *curve, keys, &scope, now_ms)
             }
             Self::Standard(standard) => standard.verify(&scope, now_ms),
-            Self::Jwt(jwt) => jwt.verify(&scope, now_ms, keys),
+            Self::Jwt(jwt) => each(jwt.each(), &scope, |scope| jwt.verify(scope, now_ms, keys)),
             Self::Twilio(twilio) => twilio.verify(&scope),
             Self::AwsSns(expected) => aws_sns::verify(request, expected, now_ms, keys),
             Self::PayPal(expected) => paypal::verify(&scope, expected, now_ms, keys),
             Self::Contentful(contentful) => contentful.verify(&scope, now_ms),
         }
+    }
+
+    /// The one header field without which nothing passes.
+    pub(super) fn signature_header(&self) -> Option<String> {
+        match self {
+            Self::Hmac { scheme, .. } | Self::Concat { scheme, .. } => scheme.sig.header(),
+            Self::PublicKey { scheme, .. } => scheme.sig.header(),
+            Self::Token { scheme, .. } => match scheme.from.0.as_slice() {
+                [Source::Header(name)] => Some(name.clone()),
+                _ => None,
+            },
+            Self::Basic { .. } => Some("authorization".to_owned()),
+            _ => None,
+        }
+    }
+
+    /// Whether that field is known, and is not there.
+    pub(super) fn is_missing(&self, request: &Request<'_>) -> bool {
+        self.signature_header().is_some_and(|name| request.headers.find(&name).is_none())
     }
 
     pub(super) fn covers_body(&self) -> bool {
@@ -168,7 +187,7 @@ pub(crate) fn digest_of(algorithm: &'static digest::Algorithm, parts: Parts<'_, 
 fn token(scheme: &Token, secrets: &[(usize, String)], scope: &Scope<'_>) -> Result<Verified, Rejection> {
     for source in &scheme.from.0 {
         let Some(value) = scope.read(source)? else { continue };
-        let is_header = matches!(source, crate::source::Source::Header(_));
+        let is_header = matches!(source, Source::Header(_));
         let token = if is_header && !scheme.scheme.is_empty() {
             after_word(&value, &scheme.scheme).ok_or_else(|| {
                 Rejection::malformed(source.name(), "the word before the token is another one")

@@ -8,7 +8,7 @@ use crate::jwt::Jwt;
 use crate::reject::SettingsError;
 use crate::scheme::{Custom, KeyForm, Scheme};
 use crate::settings::{self, Settings};
-use crate::table;
+use crate::table::{self, Alternative};
 use crate::template::Template;
 
 /// What a secret starts with that only a handshake compares.
@@ -60,17 +60,16 @@ pub(super) fn inner(
         }
         prepare(scheme, settings, &signing, form, &mut used)
     };
-    let mut alternatives = Vec::new();
-    for alternative in &provider.alternatives {
-        let is_wanted = alternative
-            .when
-            .iter()
-            .filter_map(|condition| condition.param())
-            .all(|(name, must)| settings.params.contains_key(name) == must);
-        if is_wanted {
-            alternatives.push((alternative.when.clone(), read(&alternative.verify)?));
-        }
-    }
+    let mut all = |schemes: &[Alternative]| -> Result<Vec<_>, SettingsError> {
+        let is_wanted = |scheme: &&Alternative| {
+            let mut params = scheme.when.iter().filter_map(|condition| condition.param());
+            params.all(|(name, must)| settings.params.contains_key(name) == must)
+        };
+        let wanted = schemes.iter().filter(is_wanted);
+        wanted.map(|scheme| Ok((scheme.when.clone(), read(&scheme.verify)?))).collect()
+    };
+    let alternatives = all(&provider.alternatives)?;
+    let also = all(&provider.also)?;
     let main = read(&provider.verify)?;
     for handshake in &provider.greetings {
         handshake.check(&settings.params, &mut used)?;
@@ -82,7 +81,15 @@ pub(super) fn inner(
         let known = if used.is_empty() { "none".to_owned() } else { used.join(", ") };
         return Err(SettingsError::ParamUnknown { name: name.clone(), known });
     }
-    Ok(Inner { provider, settings: settings.clone(), secrets: signing, verify_tokens, alternatives, main })
+    Ok(Inner {
+        provider,
+        settings: settings.clone(),
+        secrets: signing,
+        verify_tokens,
+        alternatives,
+        also,
+        main,
+    })
 }
 
 fn prepare(

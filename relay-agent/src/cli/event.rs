@@ -93,6 +93,16 @@ fn signature(event: &Value) -> Option<String> {
     })
 }
 
+/// Whom it looks to be from, and how to have that checked.
+fn recognised(event: &Value) -> Option<String> {
+    let provider = provider::find(records::text(event, "recognised")?)?;
+    let (title, name) = (&provider.title, provider.name);
+    let source = records::text(event, "source")?;
+    Some(format!(
+        "{title}; to have it checked: relay-agent source {source} --provider {name} --secret-file -"
+    ))
+}
+
 fn describe(event: &Value, context: &Context) -> Vec<String> {
     let mut lines = Vec::new();
     let mut fact = |name: &str, value: Option<String>| {
@@ -108,6 +118,7 @@ fn describe(event: &Value, context: &Context) -> Vec<String> {
     fact("name", owned("name"));
     fact("sender id", owned("sender_id"));
     fact("signature", signature(event));
+    fact("looks like", recognised(event));
     fact("number", records::number(event, "seq").map(|seq| seq.to_string()));
     fact("related", owned("related"));
     fact("result", Some(records::result(event)));

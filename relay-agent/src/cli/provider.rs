@@ -4,7 +4,7 @@ use std::io::{IsTerminal as _, Read as _};
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
-use provider::Provider;
+use provider::{Provider, Settings, Verifier};
 use serde_json::{Map, Value, json};
 
 use super::context::UsageError;
@@ -50,7 +50,7 @@ pub(super) fn found(text: &str) -> Result<&'static Provider, String> {
     })
 }
 
-fn param(text: &str) -> Result<(String, String), String> {
+pub(super) fn param(text: &str) -> Result<(String, String), String> {
     let (name, value) = text.split_once('=').ok_or_else(|| format!("expected NAME=VALUE, not `{text}`"))?;
     Ok((name.to_owned(), value.to_owned()))
 }
@@ -79,6 +79,17 @@ impl ProviderArgs {
 }
 
 /// A secret from a file, or, for `-`, from a person or a pipe. The line end at its end is the editor's, not the secret's.
+/// A provider's scheme with these parameters and secrets.
+pub(super) fn verifier(
+    provider: &Provider,
+    params: Vec<(String, String)>,
+    secrets: &[String],
+) -> anyhow::Result<Verifier> {
+    let params = params.into_iter().collect();
+    let settings = Settings { name: provider.name.to_owned(), params, ..Settings::default() };
+    Verifier::new(&settings, secrets).map_err(|error| UsageError::Other(error.to_string()).into())
+}
+
 pub(super) fn secret_from(path: &Path) -> anyhow::Result<String> {
     let text = if path == Path::new("-") {
         asked_for()?

@@ -8,14 +8,14 @@ use protocol::field::HeaderBlock;
 use protocol::head::Sent;
 use protocol::id::Slug;
 use provider::samples::{self, Made, Sample};
-use provider::{Provider, Request, Settings, Verifier};
+use provider::{Provider, Verifier};
 use relay_agent::{HostField, LocalRequest, LocalSender, Target, clock, entropy};
 use serde_json::{Value, json};
 
 use super::Exit;
 use super::ask::Asker;
 use super::context::{Context, UsageError};
-use super::provider::{found, secret_from};
+use super::provider::{found, param, secret_from, verifier};
 use super::query::Query;
 use super::records;
 use crate::config::words;
@@ -58,6 +58,9 @@ pub(super) struct Args {
     /// With --to: file with the secret to sign with; `-` asks for it. Without it, it goes unsigned
     #[arg(long, value_name = "FILE", requires = "to")]
     secret_file: Option<PathBuf>,
+    /// With --to: what else the provider's scheme has to be told
+    #[arg(long = "param", value_name = "NAME=VALUE", value_parser = param, requires = "to")]
+    params: Vec<(String, String)>,
     /// With --to: the URL the app believes to be at, where the provider signs it
     #[arg(long, value_name = "URL", requires = "to")]
     url: Option<String>,
@@ -88,8 +91,11 @@ pub(super) async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
         .map_err(|error| UsageError::Other(error.to_string()))?;
     match args.to {
         Some(target) => {
-            let secret = args.secret_file.as_deref().map(secret_from).transpose()?;
-            here(context, provider, made, target, secret, args.url).await
+            let signing = match args.secret_file.as_deref().map(secret_from).transpose()? {
+                Some(secret) => Some(verifier(provider, args.params, &[secret])?),
+                None => None,
+            };
+            here(context, provider, made, target, signing, args.url).await
         }
         None => {
             let source = match args.source {
@@ -160,28 +166,18 @@ async fn at_server(context: &Context, source: &Slug, made: &Made) -> anyhow::Res
 async fn here(
     context: &Context,
     provider: &Provider,
-    made: Made,
+    mut made: Made,
     target: Target,
-    secret: Option<String>,
+    signing: Option<Verifier>,
     url: Option<String>,
 ) -> anyhow::Result<Exit> {
+    if let Some(signing) = signing {
+        let url_of = |path: &str| url.clone().unwrap_or_else(|| format!("{target}{path}"));
+        signing.sign_sample(&mut made, url_of, clock::unix_ms())?;
+    }
     let mut headers = HeaderBlock::default();
     for (name, value) in &made.headers {
         headers.push(name.as_bytes(), value.as_bytes())?;
-    }
-    let url = url.unwrap_or_else(|| format!("{target}{}", made.path));
-    if let Some(secret) = secret {
-        let settings = Settings { name: provider.name.to_string(), ..Settings::default() };
-        let verifier = Verifier::new(&settings, &[secret])?;
-        let request = Request { method: &made.method, url: &url, headers: &headers, body: &made.body };
-        let fields = verifier.sign(&request, clock::unix_ms())?;
-        let mut signed = HeaderBlock::default();
-        let is_new = |name: &[u8]| fields.iter().any(|(new, _)| name.eq_ignore_ascii_case(new.as_bytes()));
-        signed.copy_from(&headers, |name, _| !is_new(name))?;
-        for (name, value) in &fields {
-            signed.push(name.as_bytes(), value.as_bytes())?;
-        }
-        headers = signed;
     }
     let mut request = LocalRequest {
         method: made.method,

@@ -1,9 +1,13 @@
 //! `relay-agent verify WHAT`: explains a signature, here on this machine. The secret stays here too.
 
-use std::path::PathBuf;
+use std::fs::File;
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
+use anyhow::Context as _;
 use protocol::id::EventId;
-use provider::{NoKeys, Provider, Request, Settings, Verifier};
+use provider::{Keys, Provider, Request};
 use relay_agent::clock;
 use relay_agent::fixture::Fixture;
 use serde_json::json;
@@ -11,11 +15,14 @@ use serde_json::json;
 use super::Exit;
 use super::ask::Asker;
 use super::context::{Context, UsageError};
-use super::provider::{found, secret_from};
+use super::provider::{found, param, secret_from, verifier};
 use super::query::Query;
 use super::{recorded, records};
 use crate::output::style::{BAD, BOLD, DIM, GOOD, paint};
 use crate::output::{escape, unit};
+
+/// Longest key or certificate read, in bytes: Google's key set has some 2 KB.
+const KEY_BYTES_MAX: u64 = 64 * 1024;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -38,20 +45,18 @@ pub(super) struct Args {
     /// What else its scheme has to be told
     #[arg(long = "param", value_name = "NAME=VALUE", value_parser = param)]
     params: Vec<(String, String)>,
-    /// File with the secret; without it, it is asked for
-    #[arg(long, value_name = "FILE", default_value = "-", hide_default_value = true)]
-    secret_file: PathBuf,
+    /// File with the secret; without it, it is asked for where the provider has one
+    #[arg(long, value_name = "FILE")]
+    secret_file: Option<PathBuf>,
+    /// File with the provider's public key or certificate (AWS SNS, PayPal, Google)
+    #[arg(long, value_name = "FILE")]
+    key_file: Option<PathBuf>,
     /// The URL the provider sent it to, where that is signed [default: the source's]
     #[arg(long, value_name = "URL")]
     url: Option<String>,
     /// Judge its age by the clock of now
     #[arg(long)]
     now: bool,
-}
-
-fn param(text: &str) -> Result<(String, String), String> {
-    let (name, value) = text.split_once('=').ok_or_else(|| format!("expected NAME=VALUE, not `{text}`"))?;
-    Ok((name.to_owned(), value.to_owned()))
 }
 
 pub(super) async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
@@ -71,17 +76,18 @@ pub(super) async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
         let text = "this does not look like any provider's: say which with --provider".to_owned();
         return Err(UsageError::Other(text).into());
     };
-    let settings = Settings {
-        name: provider.name.to_string(),
-        params: args.params.into_iter().collect(),
-        ..Settings::default()
+    let secret = match &args.secret_file {
+        Some(file) => Some(secret_from(file)?),
+        None if verifier(provider, args.params.clone(), &[])?.needs_secret() => {
+            Some(secret_from(Path::new("-"))?)
+        }
+        None => None,
     };
-    let secret = secret_from(&args.secret_file)?;
-    let verifier =
-        Verifier::new(&settings, &[secret]).map_err(|error| UsageError::Other(error.to_string()))?;
+    let verifier = verifier(provider, args.params, secret.as_slice())?;
+    let keys = OneKey(args.key_file.as_deref().map(read_key).transpose()?);
     let at_ms = fixture.received_ms.filter(|_| !args.now).unwrap_or_else(clock::unix_ms);
-    let checked = verifier.verify(&request, at_ms, &NoKeys);
-    let checked = checked.map_err(|rejection| verifier.explain(&request, at_ms, &NoKeys, &rejection));
+    let checked = verifier.verify(&request, at_ms, &keys);
+    let checked = checked.map_err(|rejection| verifier.explain(&request, at_ms, &keys, &rejection));
     let signed_ms = checked.as_ref().ok().and_then(|verified| verified.signed_ms);
     if context.output.json {
         context.output.object(&json!({
@@ -108,6 +114,22 @@ pub(super) async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
         context.output.data(&fact("verdict", &verdict))?;
     }
     Ok(if checked.is_ok() { Exit::Done } else { Exit::Failed })
+}
+
+/// Whatever URL the provider says its key lies at: it is in this file.
+struct OneKey(Option<Arc<[u8]>>);
+
+impl Keys for OneKey {
+    fn get(&self, _: &str) -> Option<Arc<[u8]>> {
+        self.0.clone()
+    }
+}
+
+fn read_key(path: &Path) -> anyhow::Result<Arc<[u8]>> {
+    let mut bytes = Vec::new();
+    let file = File::open(path).with_context(|| format!("{} cannot be opened", path.display()))?;
+    file.take(KEY_BYTES_MAX).read_to_end(&mut bytes)?;
+    Ok(bytes.into())
 }
 
 /// The event, and the URL of its source.

@@ -98,7 +98,7 @@ impl Wish {
             answer: RecordedAnswer { status: 202, ..RecordedAnswer::default() },
             times: Times::default(),
             is_accepted: false,
-            known: Known { name: summary.name, sender_id: summary.sender_id, signature },
+            known: Known { name: summary.name, sender_id: summary.sender_id, id_alone: false, signature },
         }))
     }
 

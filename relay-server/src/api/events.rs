@@ -178,6 +178,8 @@ struct DetailView<'a> {
     related: Option<String>,
     sender_id: Option<String>,
     signature_text: Option<String>,
+    /// The provider it looks to be from, where its source has none.
+    recognised: Option<&'static str>,
     headers: Vec<[String; 2]>,
     exact: Option<ExactView>,
     body: BodyView<'a>,
@@ -203,6 +205,15 @@ fn exact(event: &EventDetail) -> Option<ExactView> {
         path: STANDARD.encode(&event.summary.target),
         headers: event.headers.iter().map(field).collect(),
     })
+}
+
+/// Whose webhook it looks to be, for the owner of a source that has no provider yet.
+fn recognised(state: &ApiState, slug: &str, event: &EventDetail) -> Option<&'static str> {
+    state.store.source(slug).filter(|source| source.rules.provider.is_none())?;
+    let url = std::str::from_utf8(&event.summary.target).ok()?;
+    let body = if event.body.is_truncated() { &[][..] } else { &event.body.bytes };
+    let request = provider::Request { method: &event.summary.method, url, headers: &event.headers, body };
+    provider::recognise(&request).map(|provider| provider.name)
 }
 
 #[derive(Serialize)]
@@ -234,6 +245,7 @@ pub(super) async fn show(
         related: event.summary.related.map(|related| related.to_string()),
         sender_id: event.summary.sender_id.clone(),
         signature_text: event.summary.signature_text.clone(),
+        recognised: recognised(&state, &source, &event),
         headers: fields(&event.headers),
         exact: exact(&event),
         body: start.view(),

@@ -9,6 +9,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use http::StatusCode;
 use protocol::field::{HeaderBlock, is_hop_by_hop, is_ours, is_target, is_token};
+use provider::samples::Made;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -16,7 +17,9 @@ use super::error::ApiError;
 use super::identity::Caller;
 use super::input::Body;
 use super::{ApiState, entrusted};
-use crate::model::{Captured, EventRecord, Known, Outcome, RecordedAnswer, RequestShape, SignatureSeen};
+use crate::model::{
+    Captured, EventRecord, Known, Outcome, RecordedAnswer, RequestShape, SignatureSeen, Source,
+};
 use crate::store::{NewDelivery, Start};
 
 /// Largest body of a sample: as much as stands in the database.
@@ -55,70 +58,78 @@ pub(super) async fn trigger(
     if body.len() > BODY_BYTES_MAX {
         return Err(ApiError::malformed("body: at most 1 MiB"));
     }
-    let mount = format!("/h/{}", source.slug);
-    let target = format!("{mount}{}", sample.path).into_bytes();
-    let is_path = sample.path.is_empty() || sample.path.starts_with(['/', '?']);
-    if !is_path || !is_target(&target) || target.len() > protocol::limits::TARGET_BYTES_MAX {
-        return Err(ApiError::malformed("path: nothing, or what begins with `/` or `?`, without spaces"));
-    }
     if !is_token(sample.method.as_bytes()) || ["CONNECT", "TRACE"].contains(&sample.method.as_str()) {
         return Err(ApiError::malformed("method: the name of a method, never CONNECT or TRACE"));
     }
-    let id = state.store.next_event_id();
-    let mut headers = HeaderBlock::with_capacity(1024);
-    let is_framing = |name: &[u8]| {
-        [&b"content-length"[..], b"transfer-encoding", b"host"].iter().any(|n| name.eq_ignore_ascii_case(n))
-    };
-    let malformed = |error| ApiError::malformed(format!("headers: {error}"));
-    for (name, value) in &sample.headers {
+    let is_passed_on = |(name, _): &(String, String)| {
         let name = name.as_bytes();
-        if !(is_hop_by_hop(name) || is_ours(name) || is_framing(name)) {
-            headers.push(name, value.as_bytes()).map_err(malformed)?;
-        }
+        let is_framing = [&b"content-length"[..], b"transfer-encoding", b"host"]
+            .iter()
+            .any(|framing| name.eq_ignore_ascii_case(framing));
+        !(is_hop_by_hop(name) || is_ours(name) || is_framing)
+    };
+    let headers = sample.headers.into_iter().filter(is_passed_on).collect();
+    put_in(&state, &source, Made { method: sample.method, path: sample.path, headers, body }).await
+}
+
+/// Signs a sample, where its source can, and takes it in as if it had been sent.
+async fn put_in(
+    state: &ApiState,
+    source: &Source,
+    mut made: Made,
+) -> Result<(StatusCode, Json<Value>), ApiError> {
+    let mount = format!("/h/{}", source.slug);
+    let is_path = made.path.is_empty() || made.path.starts_with(['/', '?']);
+    let is_fine = |target: &[u8]| is_target(target) && target.len() <= protocol::limits::TARGET_BYTES_MAX;
+    if !is_path || !is_fine(format!("{mount}{}", made.path).as_bytes()) {
+        return Err(ApiError::malformed("path: nothing, or what begins with `/` or `?`, without spaces"));
     }
-    headers.push(b"Content-Length", body.len().to_string().as_bytes()).map_err(malformed)?;
     let guard = source
         .guard(&state.senders.vault)
         .map_err(|error| ApiError::new(StatusCode::CONFLICT, "signature_unverifiable", error.to_string()))?;
+    let mount_bytes = u16::try_from(mount.len()).expect("a slug is short");
+    let url_of = |path: &str| {
+        state.senders.url(mount_bytes, format!("{mount}{path}").as_bytes(), &HeaderBlock::default())
+    };
+    let checked_by = guard.as_ref().filter(|guard| guard.is_checked);
+    if let Some(guard) = checked_by {
+        guard
+            .verifier
+            .sign_sample(&mut made, url_of, state.clock.now_ms())
+            .map_err(|error| ApiError::new(StatusCode::CONFLICT, "cannot_sign", error.to_string()))?;
+    }
+    let malformed = |error| ApiError::malformed(format!("headers: {error}"));
+    let mut headers = HeaderBlock::with_capacity(1024);
+    for (name, value) in &made.headers {
+        headers.push(name.as_bytes(), value.as_bytes()).map_err(malformed)?;
+    }
+    headers.push(b"Content-Length", made.body.len().to_string().as_bytes()).map_err(malformed)?;
     let mut known = Known::default();
-    let mount = u16::try_from(mount.len()).expect("a slug is short");
-    if let Some(guard) = guard {
-        let url = state.senders.url(mount, &target, &headers);
-        let request = provider::Request { method: &sample.method, url: &url, headers: &headers, body: &body };
+    if let Some(guard) = &guard {
+        let url = url_of(&made.path);
+        let request =
+            provider::Request { method: &made.method, url: &url, headers: &headers, body: &made.body };
         known.name = guard.provider.event_name(&request);
         known.sender_id = guard.provider.delivery_id(&request);
-        if guard.is_checked {
-            let fields = guard
-                .verifier
-                .sign(&request, state.clock.now_ms())
-                .map_err(|error| ApiError::new(StatusCode::CONFLICT, "cannot_sign", error.to_string()))?;
-            let mut signed = HeaderBlock::with_capacity(headers.as_bytes().len() + 512);
-            let is_new =
-                |name: &[u8]| fields.iter().any(|(new, _)| name.eq_ignore_ascii_case(new.as_bytes()));
-            signed.copy_from(&headers, |name, _| !is_new(name)).map_err(malformed)?;
-            for (name, value) in &fields {
-                signed.push(name.as_bytes(), value.as_bytes()).map_err(malformed)?;
-            }
-            headers = guard.without_secrets(&signed);
-            known.signature = if guard.provider.covers_body {
-                SignatureSeen::Verified
-            } else {
-                SignatureSeen::SenderVerified
-            };
-        }
+        known.id_alone = guard.provider.id_alone;
     }
+    if let Some(guard) = checked_by {
+        headers = guard.without_secrets(&headers);
+        known.signature =
+            if guard.provider.covers_body { SignatureSeen::Verified } else { SignatureSeen::SenderVerified };
+    }
+    let id = state.store.next_event_id();
     headers.push(b"Relay-Event-Id", id.text().as_bytes()).map_err(malformed)?;
-    let is_signed = known.signature.is_good();
     let record = Box::new(EventRecord {
         id,
         source: source.id,
         // Nobody's address: it came over no public connection.
         remote: IpAddr::V4(Ipv4Addr::UNSPECIFIED),
-        method: sample.method,
-        target,
+        method: made.method,
+        target: format!("{mount}{}", made.path).into_bytes(),
         headers,
-        shape: RequestShape { mount, ..RequestShape::default() },
-        body: Captured::whole(body.into()),
+        shape: RequestShape { mount: mount_bytes, ..RequestShape::default() },
+        body: Captured::whole(made.body.into()),
         related: None,
         outcome: Outcome::Accepted("triggered"),
         agent: None,
@@ -133,7 +144,9 @@ pub(super) async fn trigger(
     };
     let deliveries: Vec<_> = source.destinations.iter().map(ready).collect();
     let count = deliveries.len();
-    let seq = entrusted::take_in(&state, record, deliveries).await?;
-    let told = json!({ "event": id.to_string(), "seq": seq, "deliveries": count, "signed": is_signed });
+    let seq = entrusted::take_in(state, record, deliveries).await?;
+    let told = json!({
+        "event": id.to_string(), "seq": seq, "deliveries": count, "signed": checked_by.is_some(),
+    });
     Ok((StatusCode::ACCEPTED, Json(told)))
 }

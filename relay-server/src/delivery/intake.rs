@@ -168,9 +168,7 @@ impl Intake {
         let file = whole.file.clone();
         let record = recording.into_accepted(whole, answer);
         let dedupe = source.rules.dedupe.as_ref();
-        let dedupe = dedupe.and_then(|rule| {
-            dedupe::key(rule, record.known.sender_id.as_deref(), &record.headers, &record.body)
-        });
+        let dedupe = dedupe.and_then(|rule| dedupe::key(rule, &record.known, &record.headers, &record.body));
         let summary = self.recorder.activity.prepare(&record);
         let accepted = self.accept(Acceptance { record, deliveries, dedupe }, file).await?;
         self.recorder.metrics.events_recorded.inc();
@@ -206,9 +204,7 @@ impl Intake {
         let deliveries =
             others.map(|other| NewDelivery { destination: other.id, start: Start::Ready }).collect();
         let rule = source.rules.dedupe.as_ref().filter(|_| record.answer.status < 400);
-        let dedupe = rule.and_then(|rule| {
-            dedupe::key(rule, record.known.sender_id.as_deref(), &record.headers, &record.body)
-        });
+        let dedupe = rule.and_then(|rule| dedupe::key(rule, &record.known, &record.headers, &record.body));
         let summary = self.recorder.activity.prepare(&record);
         match self.accept(Acceptance { record, deliveries, dedupe }, file).await {
             Ok(_) => {

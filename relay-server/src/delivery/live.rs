@@ -173,6 +173,9 @@ impl Live {
             Ok(None) => Err(body),
             Err(_) => return refuse_at_door(recording, Refusal::Unverifiable),
             Ok(Some(guard)) => {
+                if let Some(refusal) = self.refused_by_head(&guard, &order, &mut recording) {
+                    return refuse_at_door(recording, refusal);
+                }
                 // Whoever is not the provider takes no place of an agent, and is no copy of anything.
                 let mut coming = match Upload::begin(body, Arc::clone(&recording.request)) {
                     Ok(coming) => coming,
@@ -367,8 +370,7 @@ impl Live {
         let Some(whole) = upload.whole_so_far() else { return Ok(None) };
         recording.recognise(&whole.body);
         let record = recording.event_record();
-        let Some(key) = dedupe::key(rule, record.known.sender_id.as_deref(), &record.headers, &whole.body)
-        else {
+        let Some(key) = dedupe::key(rule, &record.known, &record.headers, &whole.body) else {
             return Ok(None);
         };
         let waited = tokio::time::timeout_at(deadline, self.under_way.enter(source.id, key.hash)).await;

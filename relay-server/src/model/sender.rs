@@ -69,6 +69,8 @@ pub struct Known {
     pub name: Option<String>,
     /// The provider's id of the delivery.
     pub sender_id: Option<String>,
+    /// Whether that id alone makes two requests copies; otherwise only with the same body.
+    pub id_alone: bool,
     /// See [`SignatureSeen`].
     pub signature: SignatureSeen,
 }

@@ -1,11 +1,12 @@
 //! What stands between a source's URL and its app once it is known who sends.
 
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::{Arc, OnceLock};
 
 use protocol::field::HeaderBlock;
 use provider::{Provider, SettingsError, Verifier};
 
 use super::Vault;
+use crate::allowance::Allowance;
 use crate::model::{GreetBy, ProviderRules, Source};
 
 /// Stands in a record for a value that is a secret.
@@ -28,8 +29,8 @@ pub struct Guard {
     pub resigns: bool,
     /// Header fields whose value is a secret, with the newest.
     secret_fields: Vec<(String, String)>,
-    /// The second in which explanations were last given, and how many.
-    explained: Mutex<(u64, u32)>,
+    /// Refusals that are explained, and kept with their bodies: not each of a flood.
+    pub explained: Allowance,
 }
 
 impl std::fmt::Debug for Guard {
@@ -67,11 +68,11 @@ impl Guard {
         Ok(Self {
             provider,
             secret_fields: verifier.secret_fields(),
+            is_checked: !secrets.is_empty() || !verifier.needs_secret(),
             verifier,
-            is_checked: !secrets.is_empty() || !provider.needs_secret(),
             greet: rules.greet,
             resigns: rules.resign,
-            explained: Mutex::default(),
+            explained: Allowance::new(EXPLAINED_PER_S_MAX),
         })
     }
 
@@ -101,17 +102,6 @@ impl Guard {
             let _ = replaced.push(name, value);
         }
         replaced
-    }
-
-    /// Whether one more refusal may be explained, and kept with its body: not for each of a flood.
-    pub fn may_explain(&self, now_ms: u64) -> bool {
-        let second = now_ms / 1_000;
-        let mut explained = self.explained.lock().expect("explanation lock");
-        if explained.0 != second {
-            *explained = (second, 0);
-        }
-        explained.1 += 1;
-        explained.1 <= EXPLAINED_PER_S_MAX
     }
 
     /// Whether a value of these fields is a secret.

@@ -82,7 +82,7 @@ async fn an_event_is_shown_with_everything() {
     let expected = json!({
         "id": id, "source": "mine", "received_at": "2023-11-14T22:13:20.000Z", "remote": "192.0.2.1",
         "method": "POST", "path": "/h/mine/a?b", "status": 200, "outcome": "answered", "reason": null,
-        "name": null, "signature": null, "sender_id": null, "signature_text": null,
+        "name": null, "signature": null, "sender_id": null, "signature_text": null, "recognised": null,
         "agent": AgentId(1).to_string(), "body_bytes": 7, "answer_bytes": 1,
         "head_us": 1, "total_us": 2, "connect_us": 3, "app_us": 4,
         "seq": null, "related": null, "deliveries": [],

@@ -58,6 +58,30 @@ impl Asked {
 }
 
 impl Live {
+    /// Refuses a long body before it is taken in where no signature can be found for it. A short one is read all the same:
+    /// its owner wants to see what came unsigned.
+    pub(super) fn refused_by_head(
+        &self,
+        guard: &Guard,
+        order: &Order,
+        recording: &mut Recording,
+    ) -> Option<Refusal> {
+        let is_short = match order.framing {
+            BodyFraming::None => true,
+            BodyFraming::Length(bytes) => bytes <= LONG_BODY_BYTES as u64,
+            BodyFraming::Chunked => false,
+        };
+        if is_short || !guard.is_checked {
+            return None;
+        }
+        let url = self.senders.url(order.mount, &order.target, &order.headers);
+        let request = Request { method: &order.method, url: &url, headers: &order.headers, body: b"" };
+        let rejection = guard.verifier.refused_by_head(&request)?;
+        let signature = SignatureSeen::Refused(rejection.code(), rejection.to_string());
+        recording.know(Known { signature, ..Known::default() });
+        Some(Refusal::SignatureInvalid)
+    }
+
     /// Looks at who sends, and answers challenges where that is the relay's to do.
     ///
     /// # Errors
@@ -109,7 +133,7 @@ impl Live {
             Some(Err(_)) if needs_no_signature => {}
             Some(Err(rejection)) => {
                 let is_ours = matches!(rejection, Rejection::KeyWanted { .. });
-                let may_explain = guard.may_explain(self.clock.now_ms());
+                let may_explain = guard.explained.take(self.clock.now_ms());
                 let rejection = if may_explain {
                     self.explain(guard, asked, rejection).await
                 } else {
@@ -164,6 +188,7 @@ impl Live {
             if !matches!(checked, Some(Err(_))) {
                 known.name = guard.provider.event_name(&request);
                 known.sender_id = guard.provider.delivery_id(&request);
+                known.id_alone = guard.provider.id_alone;
             }
             Look { known, greeting: guard.verifier.greet(&request), checked }
         };
@@ -272,7 +297,7 @@ impl Live {
         match greeting.then {
             Then::Nothing => {}
             Then::KeepSecret(secret) => {
-                if !guard.may_explain(self.clock.now_ms()) {
+                if !guard.explained.take(self.clock.now_ms()) {
                     recording.forget_body();
                 }
                 if !self.keep_secret(order, secret).await {
