@@ -13,6 +13,7 @@ mod edit;
 mod entrusted;
 mod error;
 mod events;
+mod export;
 mod health;
 mod hosts;
 mod identity;
@@ -20,10 +21,13 @@ mod input;
 mod ledger;
 mod moment;
 mod openapi;
+mod overview;
+mod providers;
 mod publish;
 mod replay;
 mod rules;
 mod secrets;
+mod session;
 mod sources;
 mod stream;
 mod tokens;
@@ -46,12 +50,16 @@ use tokio::sync::Mutex;
 pub use self::agents::AgentView;
 pub use self::hosts::on_admin_listener;
 pub use self::identity::Identity;
+pub use self::overview::Overviews;
+pub use self::session::Sessions;
 use crate::activity::Activity;
 use crate::clock::Clock;
 use crate::delivery::url::UrlSender;
+use crate::inspector;
 use crate::jq::Jq;
 use crate::metrics::Metrics;
 use crate::model::{DestinationId, ProjectId, TokenId};
+use crate::pulse::Pulse;
 use crate::sender::Senders;
 use crate::signing::SigningKey;
 use crate::store::Store;
@@ -81,6 +89,12 @@ pub struct ApiState {
     pub signing: SigningKey,
     /// Keeps the secrets of sources.
     pub senders: Senders,
+    /// How each source does.
+    pub pulse: Pulse,
+    /// What was last told of that.
+    pub overviews: Overviews,
+    /// Who is signed in to the inspector.
+    pub sessions: Sessions,
     /// Held while rules are read, checked against each other and written back.
     pub changing: Arc<Mutex<()>>,
     /// Agents connected for a project.
@@ -106,6 +120,7 @@ fn v1() -> Vec<(&'static str, MethodRouter<ApiState>)> {
         ("/sources/{slug}", get(sources::show).patch(sources::change).delete(sources::delete)),
         ("/sources/{slug}/publish", post(publish::publish).layer(up_to(publish::CALL_BYTES_MAX))),
         ("/sources/{slug}/trigger", post(trigger::trigger).layer(up_to(trigger::CALL_BYTES_MAX))),
+        ("/sources/{slug}/test", post(trigger::test)),
         ("/sources/{slug}/secrets", get(secrets::list).post(secrets::create)),
         ("/sources/{slug}/secrets/{id}", delete(secrets::delete)),
         ("/sources/{slug}/pair", post(secrets::pair)),
@@ -119,15 +134,19 @@ fn v1() -> Vec<(&'static str, MethodRouter<ApiState>)> {
         ("/tokens/{id}", delete(tokens::revoke)),
         ("/events", get(events::list)),
         ("/events/stream", get(stream::follow)),
-        ("/events/{id}", get(events::show)),
+        ("/events/export", get(export::export)),
+        ("/events/{id}", get(events::show).patch(events::mark)),
         ("/events/{id}/body", get(events::body)),
         ("/events/{id}/replay", post(replay::event).layer(up_to(replay::WISH_BYTES_MAX))),
         ("/deliveries", get(deliveries::list)),
         ("/deliveries/{id}", get(deliveries::show)),
         ("/deliveries/{id}/cancel", post(deliveries::cancel)),
+        ("/deliveries/{id}/release", post(deliveries::release).layer(up_to(replay::WISH_BYTES_MAX))),
         ("/deliveries/{id}/replay", post(replay::delivery)),
         ("/replay", post(bulk::replay)),
         ("/agents", get(agents::list)),
+        ("/overview", get(overview::show)),
+        ("/providers", get(providers::list)),
     ]
 }
 
@@ -137,6 +156,7 @@ fn beside() -> Vec<(&'static str, MethodRouter<ApiState>)> {
         ("/healthz", get(health::alive)),
         ("/readyz", get(health::ready)),
         ("/metrics", get(health::metrics)),
+        ("/api/v1/session", post(session::begin).delete(session::end)),
     ]
 }
 
@@ -152,6 +172,7 @@ pub fn router(state: ApiState) -> Router {
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
         .layer(map_response(keep_private))
         .with_state(state)
+        .merge(inspector::router())
 }
 
 /// No answer belongs into a cache, and none is to be taken for something it does not say it is.

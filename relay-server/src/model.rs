@@ -145,6 +145,8 @@ pub enum IfSenderLeaves {
 pub struct SourceRules {
     /// Refuses everything with 503 while set, and delivers nothing that is stored.
     pub paused: bool,
+    /// Keeps everything while set: senders are told that it was accepted, and nothing is delivered but what a person lets go.
+    pub hold: bool,
     /// Methods taken; empty takes all (never CONNECT or TRACE).
     pub methods: Vec<String>,
     /// Networks taken; empty takes all.
@@ -174,12 +176,16 @@ pub struct SourceRules {
     pub dedupe: Option<Dedupe>,
     /// See [`ProviderRules`]; `None`: whoever knows the URL.
     pub provider: Option<ProviderRules>,
+    /// Whoever asks the source's URL for an event stream gets its events as smee.io tells them. It takes no token: the URL is
+    /// the secret.
+    pub smee: bool,
 }
 
 impl Default for SourceRules {
     fn default() -> Self {
         Self {
             paused: false,
+            hold: false,
             methods: Vec::new(),
             networks: Vec::new(),
             upgrade: false,
@@ -194,6 +200,7 @@ impl Default for SourceRules {
             accepted: AcceptedReply::default(),
             dedupe: None,
             provider: None,
+            smee: false,
         }
     }
 }

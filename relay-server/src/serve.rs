@@ -34,6 +34,7 @@ use crate::ingress::route::Router;
 use crate::ingress::tls;
 use crate::jq::{Jq, JqSettings};
 use crate::metrics::Metrics;
+use crate::pulse::Pulse;
 use crate::sender::{Senders, Vault};
 use crate::signing::SigningKey;
 use crate::store::{Cursor, DirectoryLock, OpenError, Retention, Store, StoreError};
@@ -326,7 +327,10 @@ impl Server {
             clock: clock.clone(),
             tasks: public.clone(),
         });
+        let pulse = Pulse::default();
         let api_state = ApiState {
+            pulse: pulse.clone(),
+            overviews: Default::default(),
             store: store.clone(),
             metrics: Arc::clone(&metrics),
             activity: activity.clone(),
@@ -334,6 +338,7 @@ impl Server {
             jq,
             urls,
             signing: signing.clone(),
+            sessions: Default::default(),
             senders: senders.clone(),
             changing: Arc::default(),
             agents: {
@@ -378,6 +383,8 @@ impl Server {
             activity,
             metrics: Arc::clone(&metrics),
             capture_bytes_max: config.limits.capture_bytes_max,
+            pulse,
+            clock: clock.clone(),
             looked_into: Allowance::new(LOOKED_INTO_PER_S_MAX),
         });
         let ingress = Arc::new(Ingress {

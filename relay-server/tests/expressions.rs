@@ -43,6 +43,9 @@ async fn house() -> House {
     let urls = UrlSender::new(UrlPolicy::default(), link::Tasks::default()).expect("a sender");
     let vault = Vault::new(&link::EndpointSecret::new([9; 32]));
     let state = ApiState {
+        sessions: Default::default(),
+        pulse: Default::default(),
+        overviews: Default::default(),
         senders: Senders::new(vault, "https://relay.example", urls.clone(), clock.clone()),
         store,
         metrics: Arc::default(),

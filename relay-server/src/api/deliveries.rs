@@ -11,13 +11,14 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::body::{self, BodyView};
+use super::edit::Wish;
 use super::error::ApiError;
 use super::events::fields;
 use super::identity::Caller;
-use super::input::Params;
-use super::{ApiState, moment};
+use super::input::{Body, Params};
+use super::{ApiState, moment, replay};
 use crate::model::{Delivery, DeliveryId, DeliveryState, DestinationId};
-use crate::store::{Attempt, DELIVERIES_MAX, DeliveryFilter, Only, OutcomeKind, StoreError};
+use crate::store::{Attempt, DELIVERIES_MAX, DeliveryFilter, DeliveryPage, Only, OutcomeKind, StoreError};
 
 /// Deliveries of a page when nothing is asked for.
 const DELIVERIES_DEFAULT: usize = 50;
@@ -194,6 +195,16 @@ pub(super) struct Page {
     state: Option<DeliveryState>,
     before: Option<String>,
     limit: Option<usize>,
+    #[serde(default)]
+    order: ListOrder,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum ListOrder {
+    #[default]
+    Newest,
+    Oldest,
 }
 
 /// `GET /deliveries?source=&destination=&state=&before=&limit=`: newest event first, at most 200. Without a state:
@@ -222,12 +233,26 @@ pub(super) async fn list(
         return Err(ApiError::malformed("limit: at least 1"));
     }
     let before = page.before.as_deref().map(before).transpose()?;
+    if page.order == ListOrder::Oldest {
+        let is_waiting =
+            page.state == Some(DeliveryState::Waiting) && destination.is_none() && before.is_none();
+        let source = sources.first().copied().filter(|_| is_waiting && sources.len() == 1);
+        let source = source.ok_or_else(|| {
+            ApiError::malformed("order: `oldest` goes with `source` and `state=waiting`, and nothing else")
+        })?;
+        let deliveries = state.store.oldest_waiting(source, limit).await?;
+        return views(&state, &caller, &DeliveryPage { deliveries, next: None }).await;
+    }
     let filter =
         DeliveryFilter { sources, destination, state: page.state, only: Only::default(), before, limit };
     let found = state.store.deliveries(filter).await?;
-    let names = Names::of(&state, found.deliveries.iter()).await?;
+    views(&state, &caller, &found).await
+}
+
+async fn views(state: &ApiState, caller: &Caller, found: &DeliveryPage) -> Result<Json<Value>, ApiError> {
+    let names = Names::of(state, found.deliveries.iter()).await?;
     let visible = found.deliveries.iter().filter_map(|delivery| {
-        let source = caller.name_of(&state, delivery.source)?;
+        let source = caller.name_of(state, delivery.source)?;
         Some(names.view(delivery, source))
     });
     let next = found.next.map(cursor);
@@ -273,4 +298,39 @@ pub(super) async fn cancel(
     let delivery = state.store.delivery(delivery.id).await?.ok_or_else(ApiError::no_such_delivery)?;
     let names = Names::of(&state, std::iter::once(&delivery)).await?;
     Ok(Json(json!({ "delivery": names.view(&delivery, source) })))
+}
+
+/// `POST /deliveries/{id}/release`: has one that waits go next, though its source is on hold; or, where something is said
+/// otherwise, an edited copy of its event in its place.
+pub(super) async fn release(
+    State(state): State<ApiState>,
+    caller: Caller,
+    Path(id): Path<String>,
+    Body(wish): Body<Wish>,
+) -> Result<Json<Value>, ApiError> {
+    let (delivery, source) = find(&state, &caller, &id).await?;
+    caller.must_manage(&source)?;
+    let over = || {
+        let message = "the delivery does not wait any more; a replay makes a new one";
+        ApiError::new(StatusCode::CONFLICT, "delivery_over", message)
+    };
+    if delivery.state != DeliveryState::Waiting {
+        return Err(over());
+    }
+    if wish.is_as_it_was() {
+        if !state.store.release(delivery.id).await? {
+            return Err(over());
+        }
+        let event = delivery.id.event.to_string();
+        return Ok(Json(json!({ "event": event, "delivery": delivery.id.to_string() })));
+    }
+    // Made first: an edit that is refused leaves the original where it was.
+    let made =
+        replay::edited(&state, &caller, &delivery.id.event.to_string(), wish, Some(delivery.destination))
+            .await?;
+    if !state.store.cancel(delivery.id, "edited").await? {
+        state.store.cancel(made, "cancelled_by_person").await?;
+        return Err(over());
+    }
+    Ok(Json(json!({ "event": made.event.to_string(), "delivery": made.to_string() })))
 }

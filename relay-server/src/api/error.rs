@@ -30,6 +30,11 @@ impl ApiError {
         Self::new(StatusCode::BAD_REQUEST, "malformed", message)
     }
 
+    /// A token that is none, or none any more.
+    pub(super) fn token_invalid() -> Self {
+        Self::new(StatusCode::UNAUTHORIZED, "token_invalid", "the token is unknown, expired or revoked")
+    }
+
     /// There is none, or none for this caller: which of the two is not told.
     pub(super) fn not_found(code: &'static str, message: impl Into<Cow<'static, str>>) -> Self {
         Self::new(StatusCode::NOT_FOUND, code, message)

@@ -5,6 +5,7 @@ use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Response};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use http::StatusCode;
 use protocol::field::HeaderBlock;
 use protocol::id::EventId;
 use serde::{Deserialize, Serialize};
@@ -14,10 +15,14 @@ use super::body::{self, BodyView};
 use super::deliveries::{self, Answers, DetailedDelivery};
 use super::error::ApiError;
 use super::identity::Caller;
-use super::input::Params;
+use super::input::{Body, Params};
 use super::{ApiState, moment};
-use crate::model::Times;
-use crate::store::{EVENTS_MAX, EventDetail, EventFilter, EventSummary, Only, OutcomeKind};
+use crate::model::{DeliveryState, SourceId, Times};
+use crate::search;
+use crate::store::{
+    Beside, EVENTS_MAX, EventDetail, EventFilter, EventPage, EventSummary, MarkChange, Marked, Only,
+    OutcomeKind, PINNED_MAX,
+};
 
 /// Events of a page when nothing is asked for.
 const EVENTS_DEFAULT: usize = 50;
@@ -66,12 +71,37 @@ pub(super) fn view(event: &EventSummary, source: String) -> EventView<'_> {
     }
 }
 
+/// One event in a list, with what its owner noted and what became of its deliveries.
+#[derive(Serialize)]
+pub(super) struct ListedView<'a> {
+    #[serde(flatten)]
+    event: EventView<'a>,
+    #[serde(flatten)]
+    beside: BesideView,
+}
+
+#[derive(Serialize)]
+struct BesideView {
+    pinned: bool,
+    note: Option<String>,
+    /// The state of the delivery that asks for most attention.
+    late: Option<DeliveryState>,
+}
+
+impl From<Beside> for BesideView {
+    fn from(Beside { is_pinned, note, late }: Beside) -> Self {
+        Self { pinned: is_pinned, note, late }
+    }
+}
+
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Page {
     source: Option<String>,
     before: Option<String>,
     limit: Option<usize>,
+    /// What people type: see [`crate::search`].
+    q: Option<String>,
     #[serde(flatten)]
     only: Wanted,
 }
@@ -150,12 +180,95 @@ pub(super) async fn list(
     if limit == 0 {
         return Err(ApiError::malformed("limit: at least 1"));
     }
-    let filter = EventFilter { project: caller.project(), sources, before, limit, only: page.only.only()? };
-    let found = state.store.events(filter).await?;
+    let only = page.only.only()?;
+    let found = match &page.q {
+        Some(text) => find_all(&state, &caller, sources, before, limit, (text, &only)).await?,
+        None => {
+            let filter = EventFilter { project: caller.project(), sources, before, limit, only };
+            state.store.events(filter).await?
+        }
+    };
     let next = found.next.map(|next| next.to_string());
-    let views =
-        found.events.iter().filter_map(|event| Some(view(event, caller.name_of(&state, event.source)?)));
-    Ok(Json(json!({ "events": views.collect::<Vec<_>>(), "next": next })))
+    let listed = listed(&state, &caller, &found.events).await?;
+    Ok(Json(json!({ "events": listed, "next": next })))
+}
+
+/// The events a search means.
+pub(super) async fn find_all(
+    state: &ApiState,
+    caller: &Caller,
+    sources: Option<Vec<SourceId>>,
+    before: Option<EventId>,
+    limit: usize,
+    (text, only): (&str, &Only),
+) -> Result<EventPage, ApiError> {
+    let search = search::parse(text, state.clock.now_ms())
+        .map_err(|mistake| ApiError::malformed(format!("q: {mistake}")))?;
+    let search = search.narrowed(only);
+    if search.takes_all() {
+        let (since_ms, until_ms) = search.between();
+        let only = Only { since_ms, until_ms, ..Only::default() };
+        let filter = EventFilter { project: caller.project(), sources, before, limit, only };
+        return Ok(state.store.events(filter).await?);
+    }
+    Ok(state.store.search(caller.project(), sources, before, limit, search).await?)
+}
+
+/// Events with what stands beside them.
+async fn listed<'e>(
+    state: &ApiState,
+    caller: &Caller,
+    events: &'e [EventSummary],
+) -> Result<Vec<ListedView<'e>>, ApiError> {
+    let mut beside = state.store.beside(events.iter().map(|event| event.id).collect()).await?;
+    let visible = events.iter().filter_map(|event| {
+        let source = caller.name_of(state, event.source)?;
+        Some(ListedView {
+            event: view(event, source),
+            beside: beside.remove(&event.id).unwrap_or_default().into(),
+        })
+    });
+    Ok(visible.collect())
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Mark {
+    pinned: Option<bool>,
+    /// Null takes it away.
+    #[serde(default, deserialize_with = "said")]
+    note: Option<Option<String>>,
+}
+
+/// Tells a null from what is not there.
+fn said<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Option<Option<String>>, D::Error> {
+    Option::<String>::deserialize(from).map(Some)
+}
+
+/// Longest note, in bytes.
+const NOTE_BYTES_MAX: usize = 2_000;
+
+/// `PATCH /events/{id}`: pins it (retention keeps it then), or notes something about it.
+pub(super) async fn mark(
+    State(state): State<ApiState>,
+    caller: Caller,
+    Path(id): Path<String>,
+    Body(mark): Body<Mark>,
+) -> Result<Response, ApiError> {
+    let (event, source) = find(&state, &caller, &id).await?;
+    caller.must_manage(&source)?;
+    let note = mark.note.map(|note| note.map(|note| note.trim().to_owned()).filter(|note| !note.is_empty()));
+    if note.as_ref().and_then(Option::as_ref).is_some_and(|note| note.len() > NOTE_BYTES_MAX) {
+        return Err(ApiError::malformed("note: at most 2000 bytes"));
+    }
+    let change = MarkChange { is_pinned: mark.pinned, note };
+    if state.store.mark(event.summary.id, change).await? == Marked::TooManyPinned {
+        let message = format!("{PINNED_MAX} events are pinned, which is all there may be: unpin some first");
+        return Err(ApiError::new(StatusCode::CONFLICT, "too_many_pinned", message));
+    }
+    let marked = [event.summary];
+    let listed = listed(&state, &caller, &marked).await?;
+    Ok(Json(listed.into_iter().next().ok_or_else(ApiError::no_such_event)?).into_response())
 }
 
 /// The event with that id, and its source's name, if it is the caller's to look at.
@@ -174,6 +287,8 @@ pub(super) async fn find(
 struct DetailView<'a> {
     #[serde(flatten)]
     summary: EventView<'a>,
+    #[serde(flatten)]
+    beside: BesideView,
     seq: Option<u64>,
     related: Option<String>,
     sender_id: Option<String>,
@@ -235,17 +350,25 @@ pub(super) async fn show(
     State(state): State<ApiState>,
     caller: Caller,
     Path(id): Path<String>,
-) -> Result<Response, ApiError> {
-    let (event, source) = find(&state, &caller, &id).await?;
+) -> Result<Json<Value>, ApiError> {
+    let id = id.parse::<EventId>().map_err(|_| ApiError::no_such_event())?;
+    shown(&state, &caller, id).await.map(Json)
+}
+
+/// An event as [`show`] tells it.
+pub(super) async fn shown(state: &ApiState, caller: &Caller, id: EventId) -> Result<Value, ApiError> {
+    let (event, source) = find(state, caller, &id.to_string()).await?;
     let made = state.store.deliveries_of(event.summary.id).await?;
-    let names = deliveries::Names::of(&state, made.iter().map(|(delivery, _)| delivery)).await?;
-    let start = body::start(&state, event.summary.id, &event.body).await?;
+    let names = deliveries::Names::of(state, made.iter().map(|(delivery, _)| delivery)).await?;
+    let start = body::start(state, event.summary.id, &event.body).await?;
+    let mut beside = state.store.beside(vec![event.summary.id]).await?;
     let shown = DetailView {
+        beside: beside.remove(&event.summary.id).unwrap_or_default().into(),
         seq: event.summary.seq,
         related: event.summary.related.map(|related| related.to_string()),
         sender_id: event.summary.sender_id.clone(),
         signature_text: event.summary.signature_text.clone(),
-        recognised: recognised(&state, &source, &event),
+        recognised: recognised(state, &source, &event),
         headers: fields(&event.headers),
         exact: exact(&event),
         body: start.view(),
@@ -260,7 +383,7 @@ pub(super) async fn show(
             .collect(),
         summary: view(&event.summary, source),
     };
-    Ok(Json(shown).into_response())
+    serde_json::to_value(shown).map_err(|_| ApiError::no_such_event())
 }
 
 /// `GET /events/{id}/body`: the request's body, byte for byte, as a download: it is a stranger's, and no page of ours.

@@ -11,13 +11,14 @@ use http::request::Parts;
 
 use super::ApiState;
 use super::error::ApiError;
+use super::session;
 use crate::model::{ProjectId, Scope, Source, SourceId, Token, TokenId};
 
 /// Says who calls, as a request extension: set by the tunnel, whose sessions have shown their token.
 #[derive(Debug, Clone)]
 pub struct Identity(pub Token);
 
-/// Whoever calls, with a token that is good now.
+/// Whoever calls, with a token that is good now: by a header field, by the inspector's cookie, or through the tunnel.
 #[derive(Debug, Clone)]
 pub(super) struct Caller {
     token: Token,
@@ -34,9 +35,15 @@ impl FromRequestParts<ApiState> for Caller {
         let token = match parts.extensions.get::<Identity>() {
             // The session may outlive its token by a moment; a call may not.
             Some(Identity(token)) => state.store.is_token_good(token.id).await?.then(|| token.clone()),
-            None => state.store.verify_token(bearer(parts)?).await?,
+            None if parts.headers.contains_key(AUTHORIZATION) => {
+                state.store.verify_token(bearer(parts)?).await?
+            }
+            None => match session::token(parts, state)? {
+                Some(token) => state.store.is_token_good(token.id).await?.then_some(token),
+                None => state.store.verify_token(bearer(parts)?).await?,
+            },
         };
-        let token = token.ok_or(refused("token_invalid", "the token is unknown, expired or revoked"))?;
+        let token = token.ok_or(ApiError::token_invalid())?;
         Ok(Self { token })
     }
 }

@@ -31,21 +31,39 @@ pub(super) async fn event(
     Path(id): Path<String>,
     Body(wish): Body<Wish>,
 ) -> Result<Made, ApiError> {
-    let (event, source) = events::find(&state, &caller, &id).await?;
-    caller.must_manage(&source)?;
-    let destination = destination(&state, &source, event.summary.source, wish.destination.as_deref())?;
-    let original = event.summary.id;
     if wish.is_as_it_was() {
-        return again(&state, original, destination).await;
+        let (event, source) = events::find(&state, &caller, &id).await?;
+        caller.must_manage(&source)?;
+        let destination = destination(&state, &source, event.summary.source, wish.destination.as_deref())?;
+        return again(&state, event.summary.id, destination).await;
     }
+    edited(&state, &caller, &id, wish, None).await.map(made)
+}
+
+/// A delivery of an edited copy of an event: to the destination the wish names, or else to `otherwise`, or else to the
+/// primary.
+pub(super) async fn edited(
+    state: &ApiState,
+    caller: &Caller,
+    id: &str,
+    wish: Wish,
+    otherwise: Option<DestinationId>,
+) -> Result<DeliveryId, ApiError> {
+    let (event, source) = events::find(state, caller, id).await?;
+    caller.must_manage(&source)?;
+    let destination = match (otherwise, &wish.destination) {
+        (Some(destination), None) => destination,
+        (_, name) => destination(state, &source, event.summary.source, name.as_deref())?,
+    };
+    let original = event.summary.id;
     let copy = state.store.next_event_id();
     let record = wish.apply(event, copy)?;
     if record.body.is_in_file {
-        entrusted::share_body(&state, original, copy).await?;
+        entrusted::share_body(state, original, copy).await?;
     }
     let delivery = NewDelivery { destination, start: Start::Replay };
-    entrusted::take_in(&state, record, vec![delivery]).await?;
-    Ok(made(DeliveryId { event: copy, no: 1 }))
+    entrusted::take_in(state, record, vec![delivery]).await?;
+    Ok(DeliveryId { event: copy, no: 1 })
 }
 
 /// `POST /deliveries/{id}/replay`: a new delivery of its event to the same destination.

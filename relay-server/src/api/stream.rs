@@ -1,4 +1,4 @@
-//! Events as they happen: one JSON object a line, until the caller leaves, its token ends, or the server drains.
+//! Events as they happen: one JSON object a line, or one Server-Sent Event each for who accepts that, until the caller leaves, its token ends, or the server drains.
 
 use std::convert::Infallible;
 use std::time::Duration;
@@ -8,7 +8,7 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use http::StatusCode;
-use http::header::CONTENT_TYPE;
+use http::header::{ACCEPT, CONTENT_TYPE, HeaderMap};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at};
@@ -39,6 +39,7 @@ pub(super) async fn follow(
     State(state): State<ApiState>,
     caller: Caller,
     Params(only): Params<Only>,
+    headers: HeaderMap,
 ) -> Result<Response, ApiError> {
     let only = only.source.map(|slug| caller.source(&state, &slug)).transpose()?.map(|source| source.id);
     let busy = || ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "too_many_watchers", "as many watch as may");
@@ -49,12 +50,13 @@ pub(super) async fn follow(
     let watch = state.activity.watch(wants).ok_or_else(busy)?;
     let mut look = interval_at(Instant::now() + LOOK_EVERY, LOOK_EVERY);
     look.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let follower = Follower { state, caller, watch, look, silent_looks: 0 };
+    let form = Form::wanted(&headers);
+    let follower = Follower { state, caller, watch, look, silent_looks: 0, form };
     let lines = futures_util::stream::unfold(follower, |mut follower| async {
         let line = follower.next_line().await?;
         Some((Ok::<_, Infallible>(line), follower))
     });
-    Ok(([(CONTENT_TYPE, "application/x-ndjson")], Body::from_stream(lines)).into_response())
+    Ok(([(CONTENT_TYPE, form.media_type())], Body::from_stream(lines)).into_response())
 }
 
 struct Follower {
@@ -63,6 +65,44 @@ struct Follower {
     watch: Watch,
     look: Interval,
     silent_looks: u32,
+    form: Form,
+}
+
+/// How lines are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Form {
+    Lines,
+    /// Server-Sent Events, for browsers.
+    Sse,
+}
+
+impl Form {
+    fn wanted(headers: &HeaderMap) -> Self {
+        let accepts = headers.get(ACCEPT).and_then(|accept| accept.to_str().ok()).unwrap_or_default();
+        if accepts.contains("text/event-stream") { Self::Sse } else { Self::Lines }
+    }
+
+    fn media_type(self) -> &'static str {
+        match self {
+            Self::Lines => "application/x-ndjson",
+            Self::Sse => "text/event-stream",
+        }
+    }
+
+    fn line(self, json: String) -> Bytes {
+        match self {
+            Self::Lines => json + "\n",
+            Self::Sse => format!("data: {json}\n\n"),
+        }
+        .into()
+    }
+
+    fn nothing(self) -> Bytes {
+        Bytes::from_static(match self {
+            Self::Lines => b"\n",
+            Self::Sse => b":\n\n",
+        })
+    }
 }
 
 #[derive(Serialize)]
@@ -121,7 +161,7 @@ impl Follower {
     }
 
     fn line(&self, seen: Seen) -> Option<Bytes> {
-        let mut line = match seen {
+        let line = match seen {
             Seen::Gap(missed) => json!({ "type": "gap", "missed": missed }).to_string(),
             Seen::Settled(settled) => {
                 let source = self.caller.name_of(&self.state, settled.source)?;
@@ -132,8 +172,7 @@ impl Follower {
                 serde_json::to_string(&Line { r#type: "event", event: events::view(&event, source) }).ok()?
             }
         };
-        line.push('\n');
-        Some(line.into())
+        Some(self.form.line(line))
     }
 
     async fn may_go_on(&self) -> bool {
@@ -143,6 +182,6 @@ impl Follower {
 
     fn sign_of_life(&mut self) -> Option<Bytes> {
         self.silent_looks += 1;
-        (self.silent_looks >= SILENT_LOOKS_MAX).then(|| Bytes::from_static(b"\n"))
+        (self.silent_looks >= SILENT_LOOKS_MAX).then(|| self.form.nothing())
     }
 }

@@ -5,6 +5,7 @@ mod bulk;
 mod deliveries;
 mod destinations;
 mod document;
+mod inspecting;
 mod publish;
 mod replay;
 mod stream;
@@ -104,6 +105,9 @@ async fn house() -> House {
     let urls = UrlSender::new(UrlPolicy::default(), link::Tasks::default()).unwrap();
     let vault = Vault::new(&link::EndpointSecret::new([9; 32]));
     let state = ApiState {
+        sessions: Sessions::default(),
+        pulse: Default::default(),
+        overviews: Default::default(),
         senders: Senders::new(vault, "https://relay.example", urls.clone(), clock.clone()),
         store,
         metrics: Arc::default(),
@@ -216,6 +220,7 @@ impl House {
             lease_ms: 60_000,
             bytes_max: u64::MAX,
             is_strict: false,
+            is_on_hold: false,
         };
         self.state.store.advance(Arc::default(), vec![want], u64::MAX).await.unwrap().leased
     }

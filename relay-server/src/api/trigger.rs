@@ -9,7 +9,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use http::StatusCode;
 use protocol::field::{HeaderBlock, is_hop_by_hop, is_ours, is_target, is_token};
-use provider::samples::Made;
+use provider::samples::{self, Made};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -17,6 +17,7 @@ use super::error::ApiError;
 use super::identity::Caller;
 use super::input::Body;
 use super::{ApiState, entrusted};
+use crate::entropy;
 use crate::model::{
     Captured, EventRecord, Known, Outcome, RecordedAnswer, RequestShape, SignatureSeen, Source,
 };
@@ -149,4 +150,53 @@ async fn put_in(
         "event": id.to_string(), "seq": seq, "deliveries": count, "signed": checked_by.is_some(),
     });
     Ok((StatusCode::ACCEPTED, Json(told)))
+}
+
+/// Which sample; without one, the first of the source's provider, or a few words where there is none.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Test {
+    provider: Option<String>,
+    event: Option<String>,
+}
+
+/// `POST /sources/{slug}/test`: a sample of its provider, made here, put into the source as [`trigger`] does.
+pub(super) async fn test(
+    State(state): State<ApiState>,
+    caller: Caller,
+    Path(slug): Path<String>,
+    Body(test): Body<Test>,
+) -> Result<(StatusCode, Json<Value>), ApiError> {
+    let source = caller.managed(&state, &slug)?;
+    let name = test.provider.or_else(|| source.rules.provider.as_ref().map(|rules| rules.name.clone()));
+    let made = match (name, test.event) {
+        (None, Some(_)) => return Err(ApiError::malformed("event: say `provider` too")),
+        (None, None) => first_words(),
+        (Some(name), event) => {
+            let provider = provider::find(&name)
+                .ok_or_else(|| ApiError::malformed("provider: there is none of that name"))?;
+            let sample = match event {
+                Some(event) => samples::find(provider.name, &event)
+                    .ok_or_else(|| ApiError::malformed("event: there is no sample of that name"))?,
+                None => match samples::of(provider.name).into_iter().next() {
+                    Some(sample) => sample,
+                    None => return put_in(&state, &source, first_words()).await,
+                },
+            };
+            sample
+                .make(&[], state.clock.now_ms(), entropy::random)
+                .map_err(|error| ApiError::malformed(error.to_string()))?
+        }
+    };
+    put_in(&state, &source, made).await
+}
+
+/// A webhook of nobody's, to see that one arrives.
+fn first_words() -> Made {
+    Made {
+        method: "POST".to_owned(),
+        path: String::new(),
+        headers: vec![("Content-Type".to_owned(), "application/json".to_owned())],
+        body: br#"{"hello":"from the relay","this is":"a test event"}"#.to_vec(),
+    }
 }

@@ -279,6 +279,11 @@ impl Desk {
                 }
                 return lane.in_flight > 0;
             };
+            if lane.is_idle() && source.rules.hold {
+                // What waits is not looked for while it may not go; it is when the hold ends.
+                lane.is_asleep = true;
+                return true;
+            }
             if lane.is_idle() {
                 parts.store.arrivals().close(*destination);
                 return false;
@@ -302,6 +307,7 @@ impl Desk {
                     bytes_max: BYTES_PER_LANE_MAX - lane.bytes,
                     lease_ms: u64::from(rules.timeout_ms) + LEASE_MARGIN_MS,
                     is_strict: rules.order == crate::model::Order::Strict,
+                    is_on_hold: source.rules.hold,
                 }),
                 Room::At(at) => plan.wake = Some(plan.wake.map_or(at, |wake: Instant| wake.min(at))),
                 Room::Nothing => {}

@@ -203,7 +203,7 @@ impl Live {
                 NoClaim::Full => "agent_full",
             }),
         };
-        let is_kept = rules.reply == ReplyMode::Accepted || rules.if_away == IfAway::Accept;
+        let is_kept = rules.reply == ReplyMode::Accepted || rules.if_away == IfAway::Accept || rules.hold;
         match &claimed {
             Ok(_) => {}
             Err(_) if is_kept && !order.is_upgrade => {}
@@ -329,6 +329,9 @@ impl Live {
         }
         if primary.rules.url.is_some() {
             return Some("primary_is_url");
+        }
+        if source.rules.hold {
+            return Some("on_hold");
         }
         if primary.rules.paused {
             return Some("destination_paused");

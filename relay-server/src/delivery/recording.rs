@@ -12,8 +12,10 @@ use super::intake::{StoredAnswer, Whole};
 use super::live::Flight;
 use crate::activity::Activity;
 use crate::allowance::Allowance;
+use crate::clock::Clock;
 use crate::metrics::Metrics;
 use crate::model::{Captured, EventRecord, Known, Outcome, RecordedAnswer};
+use crate::pulse::Pulse;
 use crate::store::Store;
 
 /// Bodies a second that are read to find out who sent them, where neither the source nor the header says it. Each takes some
@@ -26,6 +28,10 @@ pub struct Recorder {
     pub store: Store,
     /// Tells whoever watches.
     pub activity: Activity,
+    /// How each source does.
+    pub pulse: Pulse,
+    /// Wall clock.
+    pub clock: Clock,
     /// Counts.
     pub metrics: Arc<Metrics>,
     /// Most bytes kept of a body.
@@ -167,6 +173,7 @@ impl Recording {
             record.answer = RecordedAnswer { status, ..RecordedAnswer::default() };
             (record.times.head_us, record.times.total_us) = (elapsed_us, elapsed_us);
         }
+        self.recorder.pulse.see(&record, self.recorder.clock.now_ms());
         record
     }
 
@@ -229,6 +236,7 @@ impl Drop for Recording {
         metrics.in_flight.dec();
         metrics.request_bytes.inc_by(record.body.total_bytes);
         metrics.answer_bytes.inc_by(record.answer.body.total_bytes);
+        self.recorder.pulse.see(&record, self.recorder.clock.now_ms());
         // Of an accepted one its watchers have heard.
         if !record.is_accepted {
             self.recorder.activity.publish(&record);

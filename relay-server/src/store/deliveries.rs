@@ -114,6 +114,8 @@ pub struct Want {
     pub lease_ms: u64,
     /// One at a time, and only while none waits for its next attempt.
     pub is_strict: bool,
+    /// The source is on hold: only those that a person asked for.
+    pub is_on_hold: bool,
 }
 
 /// A leased delivery.
@@ -293,6 +295,25 @@ impl Store {
         self.write(move |conn, changes| {
             let destination = cancel(conn, key_of(delivery), reason, now_ms)?;
             // Where order is strict, others may have waited for this one.
+            changes.extend(destination.map(Change::Arrived));
+            Ok(destination.is_some())
+        })
+        .await
+    }
+
+    /// Has a delivery that waits go next, though its source is on hold. Says whether it waits.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn release(&self, delivery: DeliveryId) -> Result<bool, StoreError> {
+        self.write(move |conn, changes| {
+            let (event, no) = key_of(delivery);
+            let mut release = conn.prepare_cached(
+                "UPDATE deliveries SET is_replay = max(is_replay, 1 + (is_replay = 0)), state = 0
+                 WHERE event_id = ?1 AND no = ?2 AND state IN (0, 2) RETURNING destination_id",
+            )?;
+            let destination =
+                release.query_row(params![event, no], |row| row.get(0).map(DestinationId)).optional()?;
             changes.extend(destination.map(Change::Arrived));
             Ok(destination.is_some())
         })
@@ -577,11 +598,15 @@ fn claim(conn: &Connection, want: Want, now_ms: i64, into: &mut Advanced) -> rus
         return Ok(0);
     }
     let limit = if want.is_strict { want.limit.min(1) } else { want.limit };
-    let mut ready = conn.prepare_cached(
+    let mut ready = conn.prepare_cached(if want.is_on_hold {
+        "SELECT event_id, no, attempts, start_ms, chance, flags, is_replay, request_bytes
+         FROM deliveries INDEXED BY deliveries_asked JOIN events ON id = event_id
+         WHERE destination_id = ?1 AND state = 0 AND is_replay <> 0 ORDER BY event_id, no LIMIT ?2"
+    } else {
         "SELECT event_id, no, attempts, start_ms, chance, flags, is_replay, request_bytes
          FROM deliveries INDEXED BY deliveries_ready JOIN events ON id = event_id
-         WHERE destination_id = ?1 AND state = 0 ORDER BY event_id, no LIMIT ?2",
-    )?;
+         WHERE destination_id = ?1 AND state = 0 ORDER BY event_id, no LIMIT ?2"
+    })?;
     let found = ready
         .query_map(params![destination.0, limit], |row| {
             let event = record::id_of(column::count(row, 0)?, row.get(4)?, row.get(5)?);
@@ -594,7 +619,7 @@ fn claim(conn: &Connection, want: Want, now_ms: i64, into: &mut Advanced) -> rus
                 destination,
                 attempt: row.get::<_, u32>(2)? + 1,
                 start_ms: start_ms.cast_unsigned(),
-                is_replay: row.get(6)?,
+                is_replay: is_replay(row, 6)?,
                 memory_bytes: if record::body_flags(row.get(5)?).2 { 0 } else { column::count(row, 7)? },
             })
         })?
@@ -681,8 +706,13 @@ pub(super) fn delivery(row: &Row<'_>) -> rusqlite::Result<Delivery> {
         due_ms: is_timed.then_some(time_ms),
         ended_ms: is_over.then_some(time_ms),
         reason: row.get(7)?,
-        is_replay: row.get(10)?,
+        is_replay: is_replay(row, 10)?,
     })
+}
+
+/// Let go while its source was on hold is no replay.
+fn is_replay(row: &Row<'_>, index: usize) -> rusqlite::Result<bool> {
+    Ok(row.get::<_, i64>(index)? == 1)
 }
 
 /// Whether header and body of the answers are wanted.

@@ -206,10 +206,7 @@ impl Store {
         let limit = filter.limit.min(EVENTS_MAX);
         self.read(move |conn| {
             let found = newest(conn, &sources, &filter, limit)?;
-            let mut one = conn.prepare_cached(&format!("SELECT {SUMMARY} FROM events WHERE id = ?1"))?;
-            let events =
-                found.keys.into_iter().filter_map(|key| one.query_row([key], summary).optional().transpose());
-            let events = events.collect::<rusqlite::Result<Vec<_>>>()?;
+            let events = summaries(conn, &found.keys)?;
             let last = events.last().filter(|_| events.len() == limit).map(|event| event.id);
             // Where the look ended is no event's id, but stands between two.
             let next = last.or(found.looked_back_to.map(|key| EventId::from_parts(key.cast_unsigned(), 0)));
@@ -246,6 +243,12 @@ impl Store {
         Ok(found
             .filter(|found| self.owner(found.summary.source).is_some_and(|owner| owner.project == project)))
     }
+}
+
+/// The events of these keys, as far as they are there.
+pub(super) fn summaries(conn: &Connection, keys: &[i64]) -> rusqlite::Result<Vec<EventSummary>> {
+    let mut one = conn.prepare_cached(&format!("SELECT {SUMMARY} FROM events WHERE id = ?1"))?;
+    keys.iter().filter_map(|key| one.query_row([key], summary).optional().transpose()).collect()
 }
 
 struct Found {
@@ -354,7 +357,7 @@ pub(super) fn is_meant(
         })
 }
 
-fn outcome_kind(row: &Row<'_>, index: usize) -> rusqlite::Result<OutcomeKind> {
+pub(super) fn outcome_kind(row: &Row<'_>, index: usize) -> rusqlite::Result<OutcomeKind> {
     Ok(match row.get(index)? {
         0 => OutcomeKind::Answered,
         1 => OutcomeKind::NotSent,

@@ -52,6 +52,47 @@ impl Store {
     }
 }
 
+impl Store {
+    /// Those that wait for the destinations of a source, oldest event first.
+    ///
+    /// # Errors
+    /// When the store fails, or the question takes too long.
+    pub async fn oldest_waiting(&self, source: SourceId, limit: usize) -> Result<Vec<Delivery>, StoreError> {
+        let limit = limit.min(DELIVERIES_MAX);
+        self.read(move |conn| oldest_waiting(conn, source, limit)).await
+    }
+}
+
+pub(super) fn oldest_waiting(
+    conn: &Connection,
+    source: SourceId,
+    limit: usize,
+) -> rusqlite::Result<Vec<Delivery>> {
+    let mut of_source = conn.prepare_cached("SELECT id FROM destinations WHERE source_id = ?1")?;
+    let destinations: Vec<i64> =
+        of_source.query_map([source.0], |row| row.get(0))?.collect::<rusqlite::Result<_>>()?;
+    let mut keys: Vec<Key> = Vec::new();
+    for destination in destinations {
+        for part in [OLDEST_READY, OLDEST_TIMED] {
+            let mut oldest = conn.prepare_cached(part)?;
+            let found =
+                oldest.query_map(params![destination, limit as i64], |row| Ok((row.get(0)?, row.get(1)?)))?;
+            keys.extend(found.collect::<rusqlite::Result<Vec<_>>>()?);
+        }
+    }
+    keys.sort_unstable();
+    keys.truncate(limit);
+    let mut one = conn.prepare_cached(&format!("{COLUMNS} WHERE event_id = ?1 AND no = ?2"))?;
+    keys.iter()
+        .filter_map(|(event, no)| one.query_row(params![event, no], delivery).optional().transpose())
+        .collect()
+}
+
+const OLDEST_READY: &str = "SELECT event_id, no FROM deliveries INDEXED BY deliveries_ready
+    WHERE destination_id = ?1 AND state = 0 ORDER BY event_id, no LIMIT ?2";
+const OLDEST_TIMED: &str = "SELECT event_id, no FROM deliveries INDEXED BY deliveries_timed
+    WHERE destination_id = ?1 AND state IN (1, 2) AND state = 2 ORDER BY event_id, no LIMIT ?2";
+
 type Key = (i64, u32);
 
 const FIRST: Key = (0, 0);

@@ -1,6 +1,6 @@
 //! Forgetting: the oldest events first, one short step per call, and the freed pages back to the disk.
 //!
-//! An event with a delivery that still waits is passed over, whatever its age. What is forgotten of accepted events is
+//! An event with a delivery that still waits is passed over, whatever its age, and so is one that is pinned. What is forgotten of accepted events is
 //! written into their source's ledger, so that an audit still adds up.
 
 #[cfg(test)]
@@ -182,6 +182,7 @@ fn forget(conn: &Connection, key: i64, after: i64, file_bytes_max: i64) -> rusql
     let mut oldest = conn.prepare_cached(
         "SELECT id, chance, flags, source_id, seq, request_bytes,
                 EXISTS (SELECT 1 FROM deliveries WHERE event_id = events.id AND state < 3)
+                  OR EXISTS (SELECT 1 FROM marks WHERE event_id = events.id AND is_pinned)
          FROM events WHERE id > ?1 AND id < ?2 ORDER BY id LIMIT ?3",
     )?;
     // A blob's length stands at the front of its row: its pages are not read.
@@ -237,6 +238,7 @@ fn let_go(conn: &Connection, going: &Going) -> rusqlite::Result<()> {
     }
     conn.prepare_cached("DELETE FROM events WHERE id = ?1")?.execute([going.key])?;
     conn.prepare_cached("DELETE FROM bodies WHERE id = ?1")?.execute([going.key])?;
+    conn.prepare_cached("DELETE FROM marks WHERE event_id = ?1")?.execute([going.key])?;
     Ok(())
 }
 

@@ -24,7 +24,7 @@ async fn a_source_lives_through_the_api() {
             "name": "default", "is_primary": true, "sharing": "broadcast", "rules": default_rules(),
         }],
         "rules": {
-            "paused": false, "methods": ["POST"], "networks": [], "upgrade": false, "patience_ms": 5,
+            "paused": false, "hold": false, "smee": false, "methods": ["POST"], "networks": [], "upgrade": false, "patience_ms": 5,
             "body_bytes_max": null, "in_flight_max": 256, "reply": "live", "if_away": "accept", "if_slow": "fail",
             "if_failed": "pass", "if_sender_leaves": "finish", "dedupe": null, "provider": null,
             "accepted": { "status": 202, "headers": [], "body": null },
@@ -83,6 +83,7 @@ async fn an_event_is_shown_with_everything() {
         "id": id, "source": "mine", "received_at": "2023-11-14T22:13:20.000Z", "remote": "192.0.2.1",
         "method": "POST", "path": "/h/mine/a?b", "status": 200, "outcome": "answered", "reason": null,
         "name": null, "signature": null, "sender_id": null, "signature_text": null, "recognised": null,
+        "pinned": false, "note": null, "late": null,
         "agent": AgentId(1).to_string(), "body_bytes": 7, "answer_bytes": 1,
         "head_us": 1, "total_us": 2, "connect_us": 3, "app_us": 4,
         "seq": null, "related": null, "deliveries": [],
@@ -152,7 +153,7 @@ async fn what_makes_no_sense_is_refused_in_our_own_words() {
         ("DELETE", "/api/v1/tokens/999", json!(null), 404, "token_not_found"),
         ("DELETE", "/api/v1/tokens/x", json!(null), 404, "token_not_found"),
         ("GET", "/api/v2/events", json!(null), 404, "route_not_found"),
-        ("GET", "/", json!(null), 404, "route_not_found"),
+        ("GET", "/nowhere", json!(null), 404, "route_not_found"),
         ("PUT", "/api/v1/sources", json!({}), 405, "method_not_allowed"),
     ];
     for (method, path, body, status, code) in table {

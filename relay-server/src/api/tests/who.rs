@@ -50,6 +50,13 @@ fn matrix(event: EventId, delivery: DeliveryId, token: TokenId) -> Vec<Row> {
         ("GET", event(""), None, to(seers)),
         ("GET", event("/body"), None, to(seers)),
         ("GET", path("/agents"), None, to(all)),
+        ("GET", path("/overview"), None, to(all)),
+        ("GET", path("/providers"), None, to(all)),
+        ("GET", path("/events?q=method:POST"), None, to(all)),
+        ("GET", path("/events/export?format=har"), None, to(all)),
+        ("PATCH", event(""), Some(json!({ "pinned": true })), to(managers)),
+        ("POST", path("/sources/mine/test"), Some(json!({})), to([404, 403, 404, 403, 202, 202])),
+        ("POST", delivery("/release"), Some(json!({})), to([404, 403, 404, 403, 200, 200])),
         ("GET", path("/sources/mine/destinations"), None, to(seers)),
         (
             "POST",

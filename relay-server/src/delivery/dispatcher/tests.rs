@@ -129,7 +129,14 @@ async fn what_was_under_way_to_a_deleted_destination_is_not_tried_again() {
     let home = home().await;
     let event = home.accept().await;
     let destination = home.source.destinations[1].id;
-    let want = Want { destination, limit: 1, lease_ms: 600_000, bytes_max: u64::MAX, is_strict: false };
+    let want = Want {
+        destination,
+        limit: 1,
+        lease_ms: 600_000,
+        bytes_max: u64::MAX,
+        is_strict: false,
+        is_on_hold: false,
+    };
     let leased = home.store.advance(Arc::default(), vec![want], u64::MAX).await.unwrap().leased[0];
     home.store.delete_destination(home.source.id, destination).await.unwrap();
     assert_eq!(home.store.cancel_deleted(destination).await.unwrap(), 0);

@@ -251,7 +251,7 @@ async fn where_there_is_no_store_or_another_versions_it_says_so_and_makes_nothin
     conn.execute_batch("PRAGMA application_id = 0x52454c59; PRAGMA user_version = 1").unwrap();
     let older = Audit::of_data_dir(dir.path(), false).unwrap_err();
     assert!(older.to_string().contains("start the server once"), "{older}");
-    conn.execute_batch("PRAGMA user_version = 4").unwrap();
+    conn.execute_batch("PRAGMA user_version = 99").unwrap();
     let newer = Audit::of_data_dir(dir.path(), false).unwrap_err();
     assert!(newer.to_string().contains("update"), "{newer}");
 }

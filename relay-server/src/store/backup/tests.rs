@@ -281,7 +281,14 @@ async fn the_log_of_a_killed_server_is_in_the_copy() {
 async fn leases_in_a_copy_run_out_with_the_next_start() {
     let original = original().await;
     let to = original.home.destinations("one", 1).await[0];
-    let want = Want { destination: to, limit: 9, lease_ms: 60_000, bytes_max: u64::MAX, is_strict: false };
+    let want = Want {
+        destination: to,
+        limit: 9,
+        lease_ms: 60_000,
+        bytes_max: u64::MAX,
+        is_strict: false,
+        is_on_hold: false,
+    };
     assert_eq!(
         original.home.store.advance(Arc::default(), vec![want], u64::MAX).await.unwrap().leased.len(),
         2

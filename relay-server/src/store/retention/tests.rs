@@ -51,6 +51,7 @@ async fn what_waits_goes_neither_by_age_nor_by_size_and_what_came_later_does() {
         lease_ms: 1,
         bytes_max: u64::MAX,
         is_strict: false,
+        is_on_hold: false,
     };
     assert_eq!(home.store.advance(Default::default(), vec![want], u64::MAX).await.unwrap().leased.len(), 1);
     let done = home.accept(source, b"done", &[]).await;
@@ -203,6 +204,7 @@ async fn nothing_is_left_of_an_event_that_went_while_it_was_under_way() {
         lease_ms: 60_000,
         bytes_max: u64::MAX,
         is_strict: false,
+        is_on_hold: false,
     };
     let leased = home.store.advance(Default::default(), vec![want], u64::MAX).await.unwrap().leased;
     assert!(home.store.cancel(leased[0].delivery, "by_hand").await.unwrap());
@@ -304,6 +306,7 @@ impl Story {
                     lease_ms: 500,
                     bytes_max: u64::MAX,
                     is_strict: false,
+                    is_on_hold: false,
                 };
                 self.home.store.advance(Default::default(), vec![want], u64::MAX).await.unwrap();
             }

@@ -23,7 +23,14 @@ impl Home {
     }
 
     async fn lease(&self, destination: DestinationId, limit: u32) -> Vec<Leased> {
-        let want = Want { destination, limit, lease_ms: 60_000, bytes_max: u64::MAX, is_strict: false };
+        let want = Want {
+            destination,
+            limit,
+            lease_ms: 60_000,
+            bytes_max: u64::MAX,
+            is_strict: false,
+            is_on_hold: false,
+        };
         self.store.advance(Arc::default(), vec![want], u64::MAX).await.unwrap().leased
     }
 
@@ -219,7 +226,14 @@ async fn no_more_is_leased_than_there_is_memory_for() {
     for _ in 0..5 {
         home.accept(source, b"a body", &[to]).await;
     }
-    let want = |bytes_max| Want { destination: to, limit: 4, lease_ms: 60_000, bytes_max, is_strict: false };
+    let want = |bytes_max| Want {
+        destination: to,
+        limit: 4,
+        lease_ms: 60_000,
+        bytes_max,
+        is_strict: false,
+        is_on_hold: false,
+    };
     let advance =
         async |want, bytes_max| home.store.advance(Arc::default(), vec![want], bytes_max).await.unwrap();
     let one = advance(Want { limit: 1, ..want(u64::MAX) }, u64::MAX).await.leased[0].memory_bytes;

@@ -1,0 +1,48 @@
+// Who is looking, and what they may do. The server decides; this only keeps the page from offering what it would refuse.
+
+import { ApiError, get, post, remove, signedOut } from "./api.js";
+import { Signal } from "./signal.js";
+
+/** `{phase: "asking" | "out" | "in" | "failed", token, program, canSignOut, error}`. The agent's page has no session to end. */
+export const session = new Signal({ phase: "asking" });
+
+signedOut.watch((out) => {
+  if (out) session.set({ phase: "out", was: session.value.phase === "in" });
+});
+
+export async function begin() {
+  try {
+    const { token, program, session: isSession } = await get("/whoami");
+    signedOut.set(false);
+    session.set({ phase: "in", token, program, canSignOut: isSession !== false });
+  } catch (error) {
+    if (error instanceof ApiError && error.status === 401) session.set({ phase: "out", was: session.value.was });
+    else session.set({ phase: "failed", error });
+  }
+}
+
+/** Refused with `token_invalid` where the token is not good. */
+export async function signIn(token) {
+  await post("/session", { token });
+  await begin();
+}
+
+export async function signOut() {
+  await remove("/session");
+  session.set({ phase: "out" });
+}
+
+/** Why the caller may not manage this source; null: it may. Without a source: make a new one. */
+export function whyNotManage(source) {
+  const token = session.value.token;
+  if (!token || token.scope === "admin") return null;
+  if (token.scope === "read") return "This token may only look (scope read).";
+  if (!token.create) return "This token may serve its sources, and not manage them.";
+  if (source && token.sources?.length && !token.sources.includes(source)) return "This token is for other sources.";
+  return null;
+}
+
+/** Why the caller may not do what takes scope `admin`; null: it may. */
+export function whyNotAdmin() {
+  return session.value.token?.scope === "admin" ? null : "It takes a token of scope admin.";
+}
