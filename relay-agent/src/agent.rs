@@ -44,7 +44,7 @@ const LINGER: Duration = Duration::from_secs(30);
 
 mod calls;
 
-pub use calls::{ApiError, ApiLines, ApiResponse};
+pub use calls::{ApiCaller, ApiError, ApiLines, ApiResponse};
 
 /// One route, ready to be used.
 #[derive(Debug)]

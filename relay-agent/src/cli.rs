@@ -18,6 +18,7 @@ mod following;
 mod forward;
 mod login;
 mod logout;
+mod mcp;
 mod moments;
 mod names;
 mod pause;
@@ -159,6 +160,7 @@ enum Verb {
     Deliveries(deliveries::Args),
     Cancel(cancel::Args),
     Backlog(backlog::Args),
+    Mcp(mcp::Args),
     Status(status::Args),
     Doctor(doctor::Args),
     Completions(completions::Args),
@@ -244,6 +246,7 @@ pub(crate) async fn run(cli: Cli) -> Exit {
         Verb::Deliveries(args) => deliveries::run(&context, args).await,
         Verb::Cancel(args) => cancel::run(&context, args).await,
         Verb::Backlog(args) => backlog::run(&context, args).await,
+        Verb::Mcp(args) => mcp::run(&context, args).await,
         Verb::Status(args) => status::run(&context, args).await,
         Verb::Doctor(args) => doctor::run(&context, args).await,
         Verb::Completions(args) => completions::run(&context, args),

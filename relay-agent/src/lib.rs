@@ -31,11 +31,12 @@ pub mod entropy;
 pub mod event;
 pub mod fixture;
 pub mod forward;
+pub mod inspector;
 pub mod settings;
 pub mod target;
 mod tunnel;
 
-pub use agent::{Agent, ApiError, ApiLines, ApiResponse};
+pub use agent::{Agent, ApiCaller, ApiError, ApiLines, ApiResponse};
 pub use event::{AgentEvent, Answered, Arrived, EndReason, LinkState};
 pub use forward::local::{LocalAnswer, LocalFailure, LocalFailureKind, LocalRequest, LocalSender};
 pub use link::Pin;

@@ -67,7 +67,7 @@ function Page() {
         <button type="button" class="bare" onClick=${switchTheme} aria-label=${isDark() ? "Light theme" : "Dark theme"} title=${isDark() ? "Light theme" : "Dark theme"}>
           <svg viewBox="0 0 16 16" aria-hidden="true"><circle cx="8" cy="8" r="5.5" /><path class="filled" d="M8 2.5a5.5 5.5 0 0 1 0 11z" /></svg></button>
         <button type="button" class="bare" aria-label="Keys" title="Keys (?)" onClick=${() => setHelp(true)}>?</button>
-        ${canSignOut && html`<button type="button" class="bare small sign-out" title=${`${program ?? ""} · ${token.label || "token"}, scope ${token.scope}`} onClick=${() => attempt(signOut)}>Sign out</button>`}
+        ${canSignOut && token && html`<button type="button" class="bare small sign-out" title=${`${program ?? ""} · ${token.label || "token"}, scope ${token.scope}`} onClick=${() => attempt(signOut)}>Sign out</button>`}
       </div>
     </header>
     <main id="main" class=${`page page-${page}`}>

@@ -30,6 +30,7 @@ pub mod search;
 pub mod sender;
 pub mod serve;
 pub mod signing;
+pub mod smee;
 pub mod store;
 pub mod tunnel;
 

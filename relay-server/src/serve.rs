@@ -37,6 +37,7 @@ use crate::metrics::Metrics;
 use crate::pulse::Pulse;
 use crate::sender::{Senders, Vault};
 use crate::signing::SigningKey;
+use crate::smee::Smee;
 use crate::store::{Cursor, DirectoryLock, OpenError, Retention, Store, StoreError};
 use crate::tunnel::calls::Calls;
 use crate::tunnel::listener::Tunnel;
@@ -378,17 +379,20 @@ impl Server {
             sessions_max: config.limits.sessions_max,
             body_bytes_max: config.limits.body_bytes_max,
         };
+        let smee = Smee::default();
         let recorder = Arc::new(Recorder {
             store: store.clone(),
             activity,
             metrics: Arc::clone(&metrics),
             capture_bytes_max: config.limits.capture_bytes_max,
             pulse,
+            smee: smee.clone(),
             clock: clock.clone(),
             looked_into: Allowance::new(LOOKED_INTO_PER_S_MAX),
         });
         let ingress = Arc::new(Ingress {
             router: Router::new(store.clone(), config.public.domain.clone()),
+            smee,
             store: store.clone(),
             live: Live {
                 registry: registry.clone(),

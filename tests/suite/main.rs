@@ -15,6 +15,7 @@ mod fidelity;
 mod fixtures;
 mod hostile;
 mod http2;
+mod inspecting;
 mod main_job;
 mod programs;
 mod providers;

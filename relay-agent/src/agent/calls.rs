@@ -1,5 +1,6 @@
 //! API calls of the agent's owner, each over a stream of its own.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -7,10 +8,10 @@ use link::{BodyRecv, BodySend, FrameRecv, Link};
 use protocol::body::BodyPart;
 use protocol::codec::Extensions;
 use protocol::field::{BodyFraming, HeaderBlock};
-use protocol::head::{RequestFlags, RequestHead, Response};
+use protocol::head::{RequestFlags, RequestHead, Response, ResponseHead};
 use protocol::id::EventId;
 
-use super::Agent;
+use super::{Agent, Shared};
 
 /// How long an API call waits for the link, and for its answer.
 const CALL_DEADLINE: Duration = Duration::from_secs(10);
@@ -78,7 +79,41 @@ impl ApiLines {
     }
 }
 
+/// Calls the server's API for as long as the agent lives. Cheap to clone.
+#[derive(Clone)]
+pub struct ApiCaller(Arc<Shared>);
+
 impl Agent {
+    /// A handle that calls the server's API.
+    #[must_use]
+    pub fn api_caller(&self) -> ApiCaller {
+        ApiCaller(Arc::clone(&self.shared))
+    }
+
+    /// Calls the server's API through the tunnel.
+    ///
+    /// # Errors
+    /// When there is no link within ten seconds, or the call breaks.
+    pub async fn api(
+        &self,
+        method: &str,
+        path_and_query: &str,
+        body: Option<Vec<u8>>,
+    ) -> Result<ApiResponse, ApiError> {
+        self.api_caller().api(method, path_and_query, body).await
+    }
+
+    /// Opens an API stream of lines.
+    ///
+    /// # Errors
+    /// When there is no link within ten seconds, or the call breaks.
+    pub async fn api_stream(&self, path_and_query: &str) -> Result<ApiLines, ApiError> {
+        let (head, recv) = self.api_caller().json("GET", path_and_query, None).await?;
+        Ok(ApiLines { recv, pending: Vec::new(), status: head.status })
+    }
+}
+
+impl ApiCaller {
     /// Calls the server's API through the tunnel.
     ///
     /// # Errors
@@ -90,7 +125,8 @@ impl Agent {
         body: Option<Vec<u8>>,
     ) -> Result<ApiResponse, ApiError> {
         let call = async {
-            let (status, mut recv) = self.call(method, path_and_query, body).await?;
+            let (head, mut recv) = self.json(method, path_and_query, body).await?;
+            let status = head.status;
             let mut body = Vec::new();
             while let Some(part) = recv.next().await.map_err(|error| ApiError::Broke(error.to_string()))? {
                 if let BodyPart::Data(data) = part {
@@ -105,36 +141,37 @@ impl Agent {
         tokio::time::timeout(2 * CALL_DEADLINE, call).await.unwrap_or(Err(ApiError::Slow))
     }
 
-    /// Opens an API stream of lines.
-    ///
-    /// # Errors
-    /// When there is no link within ten seconds, or the call breaks.
-    pub async fn api_stream(&self, path_and_query: &str) -> Result<ApiLines, ApiError> {
-        let (status, recv) = self.call("GET", path_and_query, None).await?;
-        Ok(ApiLines { recv, pending: Vec::new(), status })
-    }
-
     async fn linked(&self) -> Result<Link, ApiError> {
-        let mut links = self.shared.link.subscribe();
+        let mut links = self.0.link.subscribe();
         let linked = links.wait_for(Option::is_some);
         let found = tokio::time::timeout(CALL_DEADLINE, linked).await.map_err(|_| ApiError::NotConnected)?;
         found.ok().and_then(|link| link.clone()).ok_or(ApiError::NotConnected)
     }
 
-    async fn call(
+    async fn json(
         &self,
         method: &str,
         target: &str,
         body: Option<Vec<u8>>,
-    ) -> Result<(u16, BodyRecv), ApiError> {
+    ) -> Result<(ResponseHead, BodyRecv), ApiError> {
+        self.call(method, target, &[("Content-Type", b"application/json")], body.unwrap_or_default()).await
+    }
+
+    /// One call: the head of the answer, and its body as it comes.
+    pub(crate) async fn call(
+        &self,
+        method: &str,
+        target: &str,
+        fields: &[(&str, &[u8])],
+        body: Vec<u8>,
+    ) -> Result<(ResponseHead, BodyRecv), ApiError> {
         let broke = |error: &dyn std::fmt::Display| ApiError::Broke(error.to_string());
         let link = self.linked().await?;
         let (half, recv) = link.open(CALL_DEADLINE).await.map_err(|error| broke(&error))?;
-        let body = body.unwrap_or_default();
         let mut headers = HeaderBlock::default();
         let length = body.len().to_string();
-        for (name, value) in [("Content-Type", "application/json"), ("Content-Length", length.as_str())] {
-            headers.push(name.as_bytes(), value.as_bytes()).map_err(|error| broke(&error))?;
+        for (name, value) in fields.iter().chain(&[("Content-Length", length.as_bytes())]) {
+            headers.push(name.as_bytes(), value).map_err(|error| broke(&error))?;
         }
         let head = RequestHead {
             event: EventId(0),
@@ -159,7 +196,10 @@ impl Agent {
             tokio::time::timeout(CALL_DEADLINE, frames.next_frame()).await.map_err(|_| ApiError::Slow)?;
         let frame = frame.map_err(|error| broke(&error))?.ok_or_else(|| broke(&"no answer"))?;
         match Response::read(&frame).map_err(|error| broke(&error))? {
-            Response::Head(head) => Ok((head.status, frames.into_body(head.body))),
+            Response::Head(head) => {
+                let framing = head.body;
+                Ok((head, frames.into_body(framing)))
+            }
             Response::Interim(_) => Err(broke(&"not an answer")),
             Response::Failure(failure) => Err(broke(&failure.text)),
         }

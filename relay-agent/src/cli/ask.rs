@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use protocol::id::SessionId;
-use relay_agent::{Agent, AgentEvent, ApiError, ApiLines, EndReason, LinkState, Server, Settings};
+use relay_agent::{Agent, AgentEvent, ApiCaller, ApiError, ApiLines, EndReason, LinkState, Server, Settings};
 use serde_json::Value;
 use tokio::sync::mpsc::Receiver;
 use tokio::time::{Instant, timeout, timeout_at};
@@ -186,6 +186,16 @@ impl Asker {
     /// The round trip as it is now.
     pub(crate) fn rtt(&self) -> Duration {
         self.agent.rtt().unwrap_or(self.met.rtt)
+    }
+
+    /// A handle for calls beside this one.
+    pub(crate) fn caller(&self) -> ApiCaller {
+        self.agent.api_caller()
+    }
+
+    /// Waits for `work`, unless the link ends for good first.
+    pub(crate) async fn until_ended<T>(&mut self, work: impl Future<Output = T>) -> Result<T, AskError> {
+        until_ended(&mut self.events, work).await
     }
 
     /// Takes leave.

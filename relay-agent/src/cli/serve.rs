@@ -4,6 +4,7 @@ mod returning;
 mod terminal;
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::time::Duration;
 
@@ -11,6 +12,7 @@ use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
 use protocol::control::ServeError;
 use protocol::id::{DestinationName, Slug};
+use relay_agent::inspector::{self, Inspector};
 use relay_agent::{Agent, AgentEvent, EndReason, LinkState, Route, Settings, clock};
 use serde_json::{Map, Value, json};
 use tokio::sync::mpsc::Receiver;
@@ -78,6 +80,12 @@ pub(super) struct Wishes {
     /// `none` none of them; `ask` asks [default: ask on a terminal, all elsewhere]
     #[arg(long, value_name = "WHICH", value_parser = choice)]
     backlog: Option<Choice>,
+    /// Where the web inspector listens [default: 127.0.0.1:4040, or the next free port]
+    #[arg(long, value_name = "ADDR", conflicts_with = "no_inspector")]
+    inspector: Option<SocketAddr>,
+    /// Serve no web inspector
+    #[arg(long)]
+    no_inspector: bool,
 }
 
 fn choice(text: &str) -> Result<Choice, String> {
@@ -88,6 +96,22 @@ fn choice(text: &str) -> Result<Choice, String> {
 }
 
 impl Wishes {
+    /// The web inspector, unless nobody wants it. Where only its usual port cannot be had, all else goes on.
+    async fn inspector(self, context: &Context, agent: &Agent) -> anyhow::Result<Option<Inspector>> {
+        if self.no_inspector {
+            return Ok(None);
+        }
+        let addr = self.inspector.unwrap_or(inspector::ADDR);
+        match Inspector::start(agent.api_caller(), addr, self.inspector.is_some()).await {
+            Ok(inspector) => Ok(Some(inspector)),
+            Err(error) if self.inspector.is_some() => Err(anyhow::Error::new(error)),
+            Err(error) => {
+                context.output.say(&format!("note: {error}"));
+                Ok(None)
+            }
+        }
+    }
+
     /// The choice, with nobody asked who is not there. A script never waits for an answer.
     fn choice(self, context: &Context) -> Choice {
         let output = context.output;
@@ -148,6 +172,7 @@ pub(super) async fn serve(
     let standing = Standing::new(&settings.routes);
     let returning = Returning::new(&settings.routes, choice);
     let (agent, mut events) = Agent::start(settings);
+    let inspector = wishes.inspector(context, &agent).await?;
     let mut serving = Serving {
         agent: &agent,
         log,
@@ -157,6 +182,13 @@ pub(super) async fn serve(
         calls: FuturesUnordered::new(),
         asked: None,
     };
+    if let Some(inspector) = &inspector {
+        let url = format!("http://{}/", inspector.addr());
+        let object = |at: &str| json!({ "type": "inspector", "at": at, "url": url });
+        if !context.output.quiet {
+            serving.log.tell(&format!("inspector: {url}"), object)?;
+        }
+    }
     let result = serving.run(&mut events, &mut signals).await;
     serving.leave();
     let Serving { mut log, calls, .. } = serving;

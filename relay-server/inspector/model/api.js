@@ -21,7 +21,7 @@ export function address(path, query = {}) {
   return `api/v1${path}${search && `?${search}`}`;
 }
 
-export async function call(method, path, { query, body, signal } = {}) {
+async function call(method, path, { query, body, signal } = {}) {
   const response = await send(method, address(path, query), body, signal);
   if (response.status === 204) return null;
   let value;

@@ -12,15 +12,8 @@ export function decode(body) {
   return { text: "", bytes: new Uint8Array() };
 }
 
-export function fromBase64(base64) {
+function fromBase64(base64) {
   return Uint8Array.from(atob(base64), (char) => char.charCodeAt(0));
-}
-
-export function toBase64(bytes) {
-  let out = "";
-  // In parts: a spread of a large array would overflow the stack.
-  for (let at = 0; at < bytes.length; at += 0x8000) out += String.fromCharCode(...bytes.subarray(at, at + 0x8000));
-  return btoa(out);
 }
 
 /** `"json" | "form" | "multipart" | "xml" | "text" | "binary" | "empty"`, by what it is and then by what it says it is. */

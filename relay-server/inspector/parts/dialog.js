@@ -50,8 +50,6 @@ export function say(text, { bad = false, action = null } = {}) {
   if (!bad) setTimeout(() => unsay(id), action ? 10_000 : 5000);
 }
 
-export const sayError = (error) => say(error.message, { bad: true });
-
 const unsay = (id) => messages.set(messages.value.filter((message) => message.id !== id));
 
 /** Does what may fail, and says so where it does. Gives null then. */
@@ -59,7 +57,7 @@ export async function attempt(work) {
   try {
     return await work();
   } catch (error) {
-    sayError(error);
+    say(error.message, { bad: true });
     return null;
   }
 }

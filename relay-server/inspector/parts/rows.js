@@ -15,12 +15,15 @@ export function Rows({ label, columns, size, height, active, rowId, row, head, f
   const [view, setView] = useState({ top: 0, tall: 600 });
   const asked = useRef(false);
   const place = useRef(0);
+  const isHidden = useRef(false);
   useLayoutEffect(() => {
     const element = box.current;
     const measure = new ResizeObserver(() => {
       // On a phone the list is hidden while an event is open, and forgets its place.
-      if (!element.clientWidth) return;
-      if (element.scrollTop === 0 && place.current) element.scrollTop = place.current;
+      const wasHidden = isHidden.current;
+      isHidden.current = element.clientWidth === 0;
+      if (isHidden.current) return;
+      if (wasHidden) element.scrollTop = place.current;
       setView((was) => ({ ...was, tall: element.clientHeight }));
       onWidth(element.clientWidth);
     });
@@ -36,6 +39,7 @@ export function Rows({ label, columns, size, height, active, rowId, row, head, f
   useLayoutEffect(() => {
     if (active < 0) return;
     const element = box.current;
+    if (isHidden.current) return;
     const top = active * height;
     if (top < element.scrollTop) element.scrollTop = top;
     else if (top + height > element.scrollTop + element.clientHeight - 8) element.scrollTop = top + height - element.clientHeight + 8;
@@ -45,9 +49,9 @@ export function Rows({ label, columns, size, height, active, rowId, row, head, f
     asked.current = true;
     requestAnimationFrame(() => {
       asked.current = false;
-      if (!box.current) return;
+      if (!box.current || isHidden.current) return;
       const top = box.current.scrollTop;
-      if (box.current.clientWidth) place.current = top;
+      place.current = top;
       setView((was) => ({ ...was, top }));
       onScrolled(top < 2);
     });

@@ -46,7 +46,7 @@ const nothing = (value) => (value === null || (Array.isArray(value) && !value.le
 function Rule({ rule, value, set }) {
   const isDefault = isSame(value, rule.initial);
   const said = rule.choices?.find(([id]) => id === rule.initial)?.[1] ?? (rule.kind === "flag" ? "off" : nothing(rule.initial));
-  const help = html`${rule.help} <span class="default">${isDefault ? "This is the default." : html`Default: ${said}.`}</span>`;
+  const help = isDefault ? html`${rule.help} <span class="default">As by default.</span>` : html`${rule.help} <b>Default: ${said}.</b>`;
   if (rule.kind === "flag") {
     return html`<${Field} label=${rule.label} help=${help} control=${(rest) => html`<span class="check"><input ...${rest} type="checkbox" checked=${value} onChange=${(event) => set(event.target.checked)} /> ${value ? "on" : "off"}</span>`} />`;
   }

@@ -4,7 +4,7 @@
 import { html, useEffect, useMemo, useRef, useState } from "../vendor/preact.js";
 import { address, get, patch } from "../model/api.js";
 import { EventList } from "../model/event-list.js";
-import { count, moment, plural } from "../model/format.js";
+import { moment, plural } from "../model/format.js";
 import { listen } from "../model/live.js";
 import { go, link } from "../model/route.js";
 import { whyNotManage } from "../model/session.js";
@@ -162,7 +162,7 @@ function Foot({ list, query }) {
   if (list.isLoading) return html`<span class="dim" role="status">Looking${reach && ` back to ${reach}`}…</span>`;
   if (list.next) return html`<span class="dim">Looked back to ${reach}. </span><button type="button" class="small" onClick=${() => list.older()}>Look further back</button>`;
   if (list.size === 0) return query.trim() && !list.error ? html`<span class="dim">Nothing found, back to the first event that is kept.</span>` : null;
-  return html`<span class="dim">${count(list.size)} events, back to the first that is kept.</span>`;
+  return html`<span class="dim">${plural(list.size, "event")}, back to the first that is kept.</span>`;
 }
 
 function download(url) {

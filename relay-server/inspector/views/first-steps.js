@@ -37,7 +37,7 @@ export function NoEvents({ sources }) {
 }
 
 /** How something comes to this source, in three ways, and what will happen then. */
-export function HowToSend({ source, why }) {
+function HowToSend({ source, why }) {
   const providers = useProviders();
   const { slug, url, rules } = source;
   const provider = providers.find(({ name }) => name === rules.provider?.name);

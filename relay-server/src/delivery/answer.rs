@@ -4,6 +4,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
+use futures_util::Stream;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use http_body::{Body, Frame, SizeHint};
 use link::BodyStream;
@@ -30,6 +31,7 @@ struct Coming {
 enum State {
     Whole(Bytes),
     Coming(Box<Coming>),
+    Told(Pin<Box<dyn Stream<Item = Bytes> + Send>>),
     Over,
 }
 
@@ -45,6 +47,12 @@ impl AnswerBody {
     pub fn own(bytes: Bytes) -> Self {
         let size = SizeHint::with_exact(bytes.len() as u64);
         Self { state: if bytes.is_empty() { State::Over } else { State::Whole(bytes) }, size }
+    }
+
+    /// A body that the relay writes as it goes, without an end of its own.
+    #[must_use]
+    pub fn told(stream: impl Stream<Item = Bytes> + Send + 'static) -> Self {
+        Self { state: State::Told(Box::pin(stream)), size: SizeHint::default() }
     }
 
     /// The app's body. When all of it is here already, the exchange is over now.
@@ -91,6 +99,9 @@ impl AnswerBody {
                 let bytes = std::mem::take(bytes);
                 self.state = State::Over;
                 return Poll::Ready((!bytes.is_empty()).then(|| Ok(Piece::Data(bytes))));
+            }
+            State::Told(stream) => {
+                return stream.as_mut().poll_next(cx).map(|bytes| bytes.map(|bytes| Ok(Piece::Data(bytes))));
             }
             State::Coming(coming) => coming,
         };

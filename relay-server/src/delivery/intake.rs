@@ -13,7 +13,7 @@ use super::capture::Capture;
 use super::dedupe;
 use super::recording::{Recorder, Recording};
 use super::spool::Spool;
-use crate::model::{Captured, Source};
+use crate::model::{Captured, EventRecord, Source};
 use crate::refusal::Refusal;
 use crate::store::{Acceptance, Accepted, FileTrouble, NewDelivery, OwnFile, Start, Store, StoreError};
 
@@ -170,12 +170,14 @@ impl Intake {
         let dedupe = source.rules.dedupe.as_ref();
         let dedupe = dedupe.and_then(|rule| dedupe::key(rule, &record.known, &record.headers, &record.body));
         let summary = self.recorder.activity.prepare(&record);
+        let told = self.heard(source, &record);
         let accepted = self.accept(Acceptance { record, deliveries, dedupe }, file).await?;
         self.recorder.metrics.events_recorded.inc();
         self.recorder.activity.tell(summary);
         Ok(match accepted {
             Accepted::Stored { .. } => {
                 self.recorder.metrics.events_accepted.inc();
+                told.into_iter().for_each(|record| self.recorder.smee.tell(&record));
                 Receipt { duplicate_of: None }
             }
             Accepted::Duplicate { of } => {
@@ -187,6 +189,12 @@ impl Intake {
 }
 
 impl Intake {
+    /// A copy for whoever listens to the source, if anybody does.
+    fn heard(&self, source: &Source, record: &EventRecord) -> Option<Box<EventRecord>> {
+        let is_heard = source.rules.smee && !source.rules.hold && self.recorder.smee.is_heard(source.id);
+        is_heard.then(|| Box::new(record.clone()))
+    }
+
     /// Puts an event that is live, and answered, on disk: for its source's other destinations, and against copies of
     /// it, if the app took it.
     ///
@@ -206,10 +214,12 @@ impl Intake {
         let rule = source.rules.dedupe.as_ref().filter(|_| record.answer.status < 400);
         let dedupe = rule.and_then(|rule| dedupe::key(rule, &record.known, &record.headers, &record.body));
         let summary = self.recorder.activity.prepare(&record);
+        let told = self.heard(source, &record);
         match self.accept(Acceptance { record, deliveries, dedupe }, file).await {
             Ok(_) => {
                 self.recorder.metrics.events_accepted.inc();
                 self.recorder.activity.tell(summary);
+                told.into_iter().for_each(|record| self.recorder.smee.tell(&record));
                 Ok(())
             }
             Err(error) => {

@@ -570,7 +570,7 @@ fn needs_whole(source: &Source) -> bool {
     let looks_into_it = primary.sign || !primary.events.is_empty();
     let may_keep =
         rules.if_slow == IfSlow::Accept || rules.if_failed == IfFailed::Accept || keeps_live(source);
-    rules.reply == ReplyMode::Live && (may_keep || looks_into_it)
+    rules.reply == ReplyMode::Live && (may_keep || looks_into_it || rules.smee)
 }
 
 /// The head as the agent gets it. Takes what it needs out of the order, whose record has a copy.

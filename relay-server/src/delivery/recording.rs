@@ -16,6 +16,7 @@ use crate::clock::Clock;
 use crate::metrics::Metrics;
 use crate::model::{Captured, EventRecord, Known, Outcome, RecordedAnswer};
 use crate::pulse::Pulse;
+use crate::smee::Smee;
 use crate::store::Store;
 
 /// Bodies a second that are read to find out who sent them, where neither the source nor the header says it. Each takes some
@@ -30,6 +31,8 @@ pub struct Recorder {
     pub activity: Activity,
     /// How each source does.
     pub pulse: Pulse,
+    /// Tells events to clients of smee.io.
+    pub smee: Smee,
     /// Wall clock.
     pub clock: Clock,
     /// Counts.
@@ -239,6 +242,7 @@ impl Drop for Recording {
         self.recorder.pulse.see(&record, self.recorder.clock.now_ms());
         // Of an accepted one its watchers have heard.
         if !record.is_accepted {
+            self.recorder.smee.tell(&record);
             self.recorder.activity.publish(&record);
         }
         match self.recorder.store.record(record) {

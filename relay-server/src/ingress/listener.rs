@@ -29,8 +29,11 @@ use super::route::{Peer, Router, order};
 use crate::delivery::answer::AnswerBody;
 use crate::delivery::live::{Live, Reply, Switched};
 use crate::delivery::upgrade;
+use crate::model::Source;
 use crate::refusal::Refusal;
+use crate::smee::Smee;
 use crate::store::Store;
+use futures_util::StreamExt as _;
 use link::Tasks;
 use protocol::id::EventId;
 
@@ -55,6 +58,8 @@ pub struct Ingress {
     pub store: Store,
     /// Brings events to their agents.
     pub live: Live,
+    /// Who listens as to smee.io.
+    pub smee: Smee,
     /// Caps and timers.
     pub limits: GateLimits,
     /// Most connections at once, in all.
@@ -297,6 +302,18 @@ impl Ingress {
         if refusal == Refusal::MethodRefused { outgoing.allowing(methods) } else { outgoing }
     }
 
+    /// The event stream of a source, for clients of smee.io.
+    fn stream(&self, source: &Source) -> Outgoing {
+        match self.smee.listen(source.id) {
+            Some(stream) => {
+                let tasks = self.tasks.clone();
+                let until_the_drain = stream.take_until(Box::pin(async move { tasks.draining().await }));
+                Outgoing::of_stream(AnswerBody::told(until_the_drain))
+            }
+            None => Outgoing::of_relay(Refusal::RateLimited, None),
+        }
+    }
+
     async fn answer(
         &self,
         head: &Head,
@@ -315,6 +332,12 @@ impl Ingress {
             Ok(found) => found,
             Err(refusal) => return refused(refusal, None),
         };
+        if self.router.wants_stream(&source, head, mount) {
+            return match self.router.check_network(&source, peer) {
+                Ok(()) => (self.stream(&source), None),
+                Err(refusal) => refused(refusal, None),
+            };
+        }
         let body_bytes_max = source.rules.body_bytes_max.unwrap_or(u64::MAX).min(self.limits.body_bytes_max);
         let flight = match self.router.check(&source, head, peer, body_bytes_max) {
             Ok(flight) => flight,

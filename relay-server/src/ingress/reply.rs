@@ -78,6 +78,16 @@ impl Outgoing {
         }
     }
 
+    /// A stream of Server-Sent Events.
+    #[must_use]
+    pub fn of_stream(body: AnswerBody) -> Self {
+        let mut headers = HeaderBlock::with_capacity(256);
+        push(&mut headers, "Content-Type", "text/event-stream");
+        push(&mut headers, "Cache-Control", "no-cache");
+        push(&mut headers, "X-Accel-Buffering", "no");
+        Self { status: 200, reason: Vec::new(), headers, framing: BodyFraming::Chunked, body, closes: false }
+    }
+
     /// The relay's own answer.
     #[must_use]
     pub fn of_relay(refusal: Refusal, event: Option<EventId>) -> Self {

@@ -84,11 +84,7 @@ impl Router {
         if !rules.methods.is_empty() && !rules.methods.contains(&head.method) {
             return Err(Refusal::MethodRefused);
         }
-        if !rules.networks.is_empty()
-            && !rules.networks.iter().any(|n| n.contains(&peer.remote.to_canonical()))
-        {
-            return Err(Refusal::NetworkRefused);
-        }
+        self.check_network(source, peer)?;
         if rules.paused {
             return Err(Refusal::Paused);
         }
@@ -101,6 +97,28 @@ impl Router {
             return Err(Refusal::RateLimited);
         }
         Ok(Flight(flight))
+    }
+
+    /// Whether the source takes anything from there.
+    ///
+    /// # Errors
+    /// What to tell the sender.
+    pub fn check_network(&self, source: &Source, peer: Peer) -> Result<(), Refusal> {
+        let networks = &source.rules.networks;
+        let is_taken =
+            networks.is_empty() || networks.iter().any(|n| n.contains(&peer.remote.to_canonical()));
+        if is_taken { Ok(()) } else { Err(Refusal::NetworkRefused) }
+    }
+
+    /// Whether this asks for the source's event stream, where it has one: `GET` of its very URL, with `Accept`.
+    #[must_use]
+    pub fn wants_stream(&self, source: &Source, head: &Head, mount: u16) -> bool {
+        let accepts = || {
+            let accept = head.headers.find("accept").unwrap_or_default();
+            memchr::memmem::find(&accept.to_ascii_lowercase(), b"text/event-stream").is_some()
+        };
+        let rest = head.target.get(usize::from(mount)..).unwrap_or_default();
+        source.rules.smee && head.method == "GET" && matches!(rest, b"" | b"/") && accepts()
     }
 
     fn flight(&self, source: SourceId) -> Arc<AtomicU32> {

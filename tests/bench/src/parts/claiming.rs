@@ -139,8 +139,14 @@ async fn turn(course: Rc<Course>, open: Vec<DestinationId>, per_second: f64, cla
     let mut settlements = Vec::new();
     for destination in open.into_iter().cycle() {
         ticks.tick().await;
-        let want =
-            Want { destination, limit: claims, lease_ms: LEASE_MS, bytes_max: u64::MAX, is_strict: false };
+        let want = Want {
+            destination,
+            limit: claims,
+            lease_ms: LEASE_MS,
+            bytes_max: u64::MAX,
+            is_strict: false,
+            is_on_hold: false,
+        };
         let (is_measured, started) = (course.is_measured.get(), Instant::now());
         let turned = course.store.advance(Arc::new(settlements), vec![want], u64::MAX).await;
         let took = started.elapsed();
