@@ -234,6 +234,9 @@ fn pieces(recv: BodyRecv) -> BoxStream<'static, Result<Frame<Bytes>, ApiError>> 
 mod tests {
     use super::*;
 
+    /// What is told, to which method and path, with which fields.
+    type Row = (u16, &'static str, &'static str, &'static [(&'static str, &'static str)]);
+
     fn verdict(method: &str, path: &str, fields: &[(&str, &str)]) -> u16 {
         let mut request = Request::builder().method(method).uri(path);
         for (name, value) in fields {
@@ -244,25 +247,25 @@ mod tests {
 
     #[test]
     fn only_pages_of_this_inspector_may_ask() {
-        let host = ("Host", "127.0.0.1:4040");
-        let ours = ("Relay-Inspector", "1");
-        let table: &[(u16, &str, &str, &[(&str, &str)])] = &[
-            (200, "GET", "/", &[host]),
+        const HOST: (&str, &str) = ("Host", "127.0.0.1:4040");
+        const OURS: (&str, &str) = ("Relay-Inspector", "1");
+        let table: &[Row] = &[
+            (200, "GET", "/", &[HOST]),
             (200, "GET", "/", &[("Host", "localhost:4040")]),
             (200, "GET", "/", &[("Host", "[::1]:4040")]),
-            (200, "GET", "/inspector/app.js", &[host]),
-            (200, "GET", "/api/v1/events?q=x", &[host, ("Origin", "http://127.0.0.1:4040")]),
-            (200, "POST", "/api/v1/events/evt_1/replay", &[host, ours, ("Origin", "http://127.0.0.1:4040")]),
+            (200, "GET", "/inspector/app.js", &[HOST]),
+            (200, "GET", "/api/v1/events?q=x", &[HOST, ("Origin", "http://127.0.0.1:4040")]),
+            (200, "POST", "/api/v1/events/evt_1/replay", &[HOST, OURS, ("Origin", "http://127.0.0.1:4040")]),
             (421, "GET", "/", &[("Host", "evil.example:4040")]),
             (421, "GET", "/", &[("Host", "127.0.0.1.evil.example")]),
             (421, "GET", "/", &[("Host", "10.0.0.1:4040")]),
             (421, "GET", "/", &[]),
-            (403, "POST", "/api/v1/events/evt_1/replay", &[host]),
-            (403, "POST", "/api/v1/events/evt_1/replay", &[host, ours, ("Origin", "http://evil.example")]),
-            (403, "GET", "/api/v1/events", &[host, ("Origin", "null")]),
-            (403, "GET", "/api/v1/events", &[host, ("Origin", "http://127.0.0.1:3000")]),
-            (404, "GET", "/metrics", &[host]),
-            (404, "POST", "/api/v1/session", &[host, ours]),
+            (403, "POST", "/api/v1/events/evt_1/replay", &[HOST]),
+            (403, "POST", "/api/v1/events/evt_1/replay", &[HOST, OURS, ("Origin", "http://evil.example")]),
+            (403, "GET", "/api/v1/events", &[HOST, ("Origin", "null")]),
+            (403, "GET", "/api/v1/events", &[HOST, ("Origin", "http://127.0.0.1:3000")]),
+            (404, "GET", "/metrics", &[HOST]),
+            (404, "POST", "/api/v1/session", &[HOST, OURS]),
         ];
         for (status, method, path, fields) in table {
             assert_eq!(verdict(method, path, fields), *status, "{method} {path} {fields:?}");

@@ -1,5 +1,5 @@
 // The inspector begins here: it asks who is looking, and draws the sign-in or the page that the fragment names. A new
-// page is one file in views/ and one line in PAGES.
+// page is one file in views/ and one line in PAGES. Pages but the first are fetched when somebody goes there.
 
 import { html, render, useEffect, useRef, useState } from "./vendor/preact.js";
 import { start, stop } from "./model/live.js";
@@ -7,28 +7,25 @@ import { go, link, route } from "./model/route.js";
 import { begin, session, signOut } from "./model/session.js";
 import { switchTheme, isDark, theme } from "./model/settings.js";
 import { useSignal } from "./model/signal.js";
-import { watchForNotices } from "./model/notices.js";
 import { attempt, Host } from "./parts/dialog.js";
 import { useKeys } from "./parts/keys.js";
+import { lazy, whenIdle } from "./parts/lazy.js";
 import { Presence } from "./parts/presence.js";
 import { Trouble } from "./parts/text.js";
-import { Agents } from "./views/agents.js";
-import { Deliveries } from "./views/deliveries.js";
-import { Events } from "./views/events.js";
-import { KeysHelp } from "./views/keys-help.js";
-import { Overview } from "./views/overview.js";
-import { SignIn } from "./views/sign-in.js";
-import { Source } from "./views/source.js";
-import { Sources } from "./views/sources.js";
-import { Tokens } from "./views/tokens.js";
+import { Events, EventPage } from "./views/events.js";
+
+const KeysHelp = lazy("KeysHelp", () => import("./views/keys-help.js"));
+const SignIn = lazy("SignIn", () => import("./views/sign-in.js"));
+const Source = lazy("Source", () => import("./views/source.js"));
+const Sources = lazy("Sources", () => import("./views/sources.js"));
 
 const PAGES = [
   { id: "events", title: "Events", key: "e", view: Events },
-  { id: "overview", title: "Overview", key: "o", view: Overview },
-  { id: "sources", title: "Sources", key: "s", view: ({ name, ...rest }) => (name ? html`<${Source} key=${name} name=${name} />` : html`<${Sources} ...${rest} />`) },
-  { id: "deliveries", title: "Deliveries", key: "d", view: Deliveries },
-  { id: "agents", title: "Agents", key: "a", view: Agents },
-  { id: "tokens", title: "Tokens", key: "t", view: Tokens },
+  { id: "overview", title: "Overview", key: "o", view: lazy("Overview", () => import("./views/overview.js")) },
+  { id: "sources", title: "Sources", key: "s", view: ({ name, ...rest }) => (name ? html`<${Source} key=${name} name=${name} onReady=${rest.onReady} />` : html`<${Sources} ...${rest} />`) },
+  { id: "deliveries", title: "Deliveries", key: "d", view: lazy("Deliveries", () => import("./views/deliveries.js")) },
+  { id: "agents", title: "Agents", key: "a", view: lazy("Agents", () => import("./views/agents.js")) },
+  { id: "tokens", title: "Tokens", key: "t", view: lazy("Tokens", () => import("./views/tokens.js")) },
 ];
 
 function Page() {
@@ -38,16 +35,13 @@ function Page() {
   const [isHelp, setHelp] = useState(false);
   useEffect(() => {
     start();
-    const unwatch = watchForNotices();
-    return () => {
-      stop();
-      unwatch();
-    };
+    return stop;
   }, []);
   const isFirst = useRef(true);
+  // A new page begins at its heading, for whoever listens instead of looking.
+  const home = () => !isFirst.current && document.querySelector("main [data-home]")?.focus({ preventScroll: true });
   useEffect(() => {
-    // A new page begins at its heading, for whoever listens instead of looking.
-    if (!isFirst.current) document.querySelector("main [data-home]")?.focus({ preventScroll: true });
+    home();
     isFirst.current = false;
   }, [page, page === "events" || name]);
   const keys = { "?": () => setHelp(true) };
@@ -71,16 +65,13 @@ function Page() {
       </div>
     </header>
     <main id="main" class=${`page page-${page}`}>
-      ${current ? html`<${current.view} name=${name} q=${q} params=${params} />` : html`<div class="padded"><h1 tabindex="-1" data-home>No such page</h1><p>The address does not name a page. <a href=${link("events")}>All events</a></p></div>`}
+      ${current ? html`<${current.view} onReady=${home} name=${name} q=${q} params=${params} />` : html`<div class="padded"><h1 tabindex="-1" data-home>No such page</h1><p>The address does not name a page. <a href=${link("events")}>All events</a></p></div>`}
     </main>
     ${isHelp && html`<${KeysHelp} pages=${PAGES} onClose=${() => setHelp(false)} />`}`;
 }
 
 function App() {
   const { phase, error, was } = useSignal(session);
-  useEffect(() => {
-    begin();
-  }, []);
   return html`
     ${phase === "in" && html`<${Page} />`}
     ${phase === "out" && html`<${SignIn} was=${was} />`}
@@ -89,4 +80,8 @@ function App() {
     <${Host} />`;
 }
 
+begin();
+if (route.value.name) EventPage.preload();
+// Notices need no place on the page, and are watched for from the moment that their module is there.
+whenIdle(() => import("./model/notices.js").catch(() => {}));
 render(html`<${App} />`, document.getElementById("app"));

@@ -11,11 +11,11 @@ pub const MINUTES: usize = 60;
 
 /// Latencies are kept for parts of an hour of so many minutes.
 const SLOT_MINUTES: u64 = 5;
-const SLOTS: usize = MINUTES / SLOT_MINUTES as usize;
+const SLOTS: usize = MINUTES / 5;
 
 /// Classes of latency: four to a doubling from 1 µs to 67 s, so a class is a fifth wide.
-const PER_DOUBLING: u32 = 4;
-const CLASSES: usize = 26 * PER_DOUBLING as usize;
+const PER_DOUBLING: u64 = 4;
+const CLASSES: usize = 26 * 4;
 
 /// Sources watched; 6 KiB each. Of the others nothing is told.
 const SOURCES_MAX: usize = 2_048;
@@ -111,7 +111,7 @@ fn has_failed(record: &EventRecord) -> bool {
 impl Beat {
     fn see(&mut self, one: Minute, head_us: Option<u64>, now_ms: u64) {
         let minute = now_ms / 60_000;
-        let (of, kept) = &mut self.minutes[(minute % MINUTES as u64) as usize];
+        let (of, kept) = &mut self.minutes[place(minute, MINUTES)];
         if *of != minute {
             (*of, *kept) = (minute, Minute::default());
         }
@@ -120,7 +120,7 @@ impl Beat {
         kept.unsigned = kept.unsigned.saturating_add(one.unsigned);
         let Some(head_us) = head_us else { return };
         let slot = minute / SLOT_MINUTES;
-        let (of, classes) = &mut self.slots[(slot % SLOTS as u64) as usize];
+        let (of, classes) = &mut self.slots[place(slot, SLOTS)];
         if *of != slot {
             (*of, *classes) = (slot, None);
         }
@@ -137,7 +137,7 @@ impl Beat {
         let last = now_ms / 60_000;
         let minutes = std::array::from_fn(|at| {
             let minute = (last + 1 + at as u64).saturating_sub(MINUTES as u64);
-            let (of, kept) = self.minutes[(minute % MINUTES as u64) as usize];
+            let (of, kept) = self.minutes[place(minute, MINUTES)];
             if of == minute { kept } else { Minute::default() }
         });
         let oldest = (last / SLOT_MINUTES + 1).saturating_sub(SLOTS as u64);
@@ -150,18 +150,24 @@ impl Beat {
     }
 }
 
+/// The place of a minute or a slot in its ring.
+fn place(of: u64, places: usize) -> usize {
+    usize::try_from(of % places as u64).expect("less than the places")
+}
+
 fn class_of(us: u64) -> usize {
     let us = us.clamp(1, end_of(CLASSES - 1));
     let doubling = us.ilog2();
     // What is left of the doubling, in quarters.
-    let rest = (us - (1 << doubling)) * u64::from(PER_DOUBLING) >> doubling;
-    ((doubling * PER_DOUBLING) as usize + rest as usize).min(CLASSES - 1)
+    let rest = ((us - (1 << doubling)) * PER_DOUBLING) >> doubling;
+    usize::try_from(u64::from(doubling) * PER_DOUBLING + rest)
+        .map_or(CLASSES - 1, |class| class.min(CLASSES - 1))
 }
 
 /// The upper end of a class.
 fn end_of(class: usize) -> u64 {
-    let (doubling, rest) = (class as u32 / PER_DOUBLING, class as u64 % u64::from(PER_DOUBLING));
-    (1 << doubling) + ((rest + 1) << doubling) / u64::from(PER_DOUBLING)
+    let (doubling, rest) = (class as u64 / PER_DOUBLING, class as u64 % PER_DOUBLING);
+    (1 << doubling) + ((rest + 1) << doubling) / PER_DOUBLING
 }
 
 fn quantile(counts: &[u64; CLASSES], percent: u64) -> Option<u64> {

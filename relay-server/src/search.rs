@@ -10,6 +10,7 @@ mod pattern;
 mod tests;
 
 use memchr::memmem::Finder;
+use protocol::field::HeaderBlock;
 
 pub use self::parse::{Mistake, parse};
 use self::pattern::Pattern;
@@ -185,9 +186,9 @@ impl Search {
 
     /// What its header fields say: names and values.
     #[must_use]
-    pub fn holds_headers<'h>(&self, fields: impl Iterator<Item = (&'h [u8], &'h [u8])> + Clone) -> bool {
+    pub fn holds_headers(&self, fields: &HeaderBlock) -> bool {
         self.all(|what| match what {
-            What::Header(text) => Some(fields.clone().any(|(name, value)| {
+            What::Header(text) => Some(fields.iter().any(|(name, value)| {
                 text.is_in(name) || text.is_in(value) || text.is_in(&[name, b": ", value].concat())
             })),
             _ => None,

@@ -191,7 +191,7 @@ impl Assistant {
         let hello = json!({
             "protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": { "name": "suite", "version": "1" },
         });
-        let told = assistant.ask("initialize", hello);
+        let told = assistant.ask("initialize", &hello);
         assert_eq!(told["serverInfo"]["name"], "relay-agent");
         assistant.say(&json!({ "jsonrpc": "2.0", "method": "notifications/initialized" }));
         assistant
@@ -201,12 +201,12 @@ impl Assistant {
         writeln!(self.child.stdin.as_mut().expect("piped"), "{message}").expect("it listens");
     }
 
-    fn ask(&mut self, method: &str, params: Value) -> Value {
+    fn ask(&mut self, method: &str, params: &Value) -> Value {
         self.begin(method, params);
         self.answer()
     }
 
-    fn begin(&mut self, method: &str, params: Value) {
+    fn begin(&mut self, method: &str, params: &Value) {
         self.id += 1;
         self.say(&json!({ "jsonrpc": "2.0", "id": self.id, "method": method, "params": params }));
     }
@@ -222,8 +222,8 @@ impl Assistant {
     }
 
     /// What a tool says, and whether it worked.
-    fn call(&mut self, name: &str, arguments: Value) -> (bool, String) {
-        self.begin("tools/call", json!({ "name": name, "arguments": arguments }));
+    fn call(&mut self, name: &str, arguments: &Value) -> (bool, String) {
+        self.begin("tools/call", &json!({ "name": name, "arguments": arguments }));
         self.called()
     }
 
@@ -252,22 +252,23 @@ async fn an_assistant_reads_waits_and_replays_only_where_that_is_allowed() {
         let tools = told["tools"].as_array().expect("tools").clone();
         tools.iter().map(|tool| tool["name"].as_str().expect("a name").to_owned()).collect()
     };
-    let tools = names(reader.ask("tools/list", json!({})));
+    let tools = names(reader.ask("tools/list", &json!({})));
     assert!(
         tools.contains(&"find_events".to_owned()) && !tools.contains(&"replay_event".to_owned()),
         "{tools:?}"
     );
-    let (_, found) = reader.call("find_events", json!({ "search": "body:first" }));
+    let (_, found) = reader.call("find_events", &json!({ "search": "body:first" }));
     let found: Value = serde_json::from_str(&found).expect("JSON");
     let id = found["events"][0]["id"].as_str().expect("an id").to_owned();
-    let (is_good, shown) = reader.call("show_event", json!({ "id": id }));
+    let (is_good, shown) = reader.call("show_event", &json!({ "id": id }));
     assert!(is_good && shown.contains("first"), "{shown}");
-    let (is_good, why) = reader.call("replay_event", json!({ "id": id }));
+    let (is_good, why) = reader.call("replay_event", &json!({ "id": id }));
     assert!(!is_good && why.contains("--allow-replay"), "{why}");
-    let (is_good, why) = reader.call("find_events", json!({ "search": "satus:500" }));
+    let (is_good, why) = reader.call("find_events", &json!({ "search": "satus:500" }));
     assert!(!is_good && why.contains("status:500"), "{why}");
 
-    reader.begin("tools/call", json!({ "name": "wait_for_event", "arguments": { "search": "body:second" } }));
+    reader
+        .begin("tools/call", &json!({ "name": "wait_for_event", "arguments": { "search": "body:second" } }));
     // Sent until it is heard: the wait may not have begun when the first comes.
     let second = tokio::time::timeout(PATIENCE, async {
         loop {
@@ -278,15 +279,15 @@ async fn an_assistant_reads_waits_and_replays_only_where_that_is_allowed() {
         }
     });
     assert!(second.await.expect("it waits").contains("second"));
-    let (is_good, why) = reader.call("wait_for_event", json!({ "search": "body:never", "timeout_s": 1 }));
+    let (is_good, why) = reader.call("wait_for_event", &json!({ "search": "body:never", "timeout_s": 1 }));
     assert!(!is_good && why.contains("within 1 s"), "{why}");
     drop(reader);
 
     let mut writer = Assistant::start(&mut verbs.command(&["mcp", "--allow-replay"]));
-    let (is_good, made) = writer.call("replay_event", json!({ "id": id }));
+    let (is_good, made) = writer.call("replay_event", &json!({ "id": id }));
     assert!(is_good && made.contains("\"delivery\""), "{made}");
     let (is_good, _) =
-        writer.call("test_event", json!({ "source": "hook", "provider": "github", "event": "push" }));
+        writer.call("test_event", &json!({ "source": "hook", "provider": "github", "event": "push" }));
     assert!(is_good);
     drop(writer);
     world.end().await;

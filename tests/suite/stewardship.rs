@@ -222,6 +222,9 @@ fn first_schema(data: &Path) {
     conn.execute_batch(include_str!("../../relay-server/src/store/schema/0001.rows.sql")).expect("filled");
 }
 
+/// The schema of this version.
+const SCHEMA: i64 = 4;
+
 #[test]
 fn whichever_operation_of_an_upgrade_fails_the_next_one_works_and_nothing_is_lost() {
     let attempt = |faulty: &dyn Fn(&Path) -> Disk, unsynced: Option<Unsynced>| -> Result<u64, String> {
@@ -249,7 +252,7 @@ fn whichever_operation_of_an_upgrade_fails_the_next_one_works_and_nothing_is_los
             number("SELECT sum(is_primary) FROM destinations"),
         ];
         let audited = run("audit --deep", &[], &place.data(), None);
-        if found != [3, 6, 5, 4] || audited.code() != Some(0) {
+        if found != [SCHEMA, 6, 5, 4] || audited.code() != Some(0) {
             return Err(format!("{found:?}: {}", audited.out()));
         }
         Ok(count)
@@ -271,17 +274,21 @@ fn whichever_operation_of_an_upgrade_fails_the_next_one_works_and_nothing_is_los
 fn a_store_of_another_version_is_refused_with_what_to_do() {
     let place = Place::new();
     first_schema(&place.data());
-    audit(&place.data()).has(1, &["older version (schema 1, this version knows 3)", "start the server once"]);
+    let older = format!("older version (schema 1, this version knows {SCHEMA})");
+    audit(&place.data()).has(1, &[older.as_str(), "start the server once"]);
     let backup = place.dir.path().join("backup");
     run("backup", &[&backup], &place.data(), None).has(0, &["6 events", "older version", "up to date"]);
     assert!(place.live(&Disk::counting(&place.data())).is_clean());
     audit(&place.data()).has(0, &["balanced: "]);
     Connection::open(place.data().join("relay.db"))
         .expect("opens")
-        .pragma_update(None, "user_version", 4)
+        .pragma_update(None, "user_version", SCHEMA + 1)
         .expect("set");
     let before = fs::read(place.data().join("relay.db")).expect("there");
-    let expected = ["was written by a newer version (schema 4, this version knows 3); update"];
+    let newer = SCHEMA + 1;
+    let expected =
+        format!("was written by a newer version (schema {newer}, this version knows {SCHEMA}); update");
+    let expected = [expected.as_str()];
     audit(&place.data()).has(1, &expected);
     run("token list", &[], &place.data(), None).has(1, &expected);
     run("backup", &[&place.dir.path().join("again")], &place.data(), None).has(1, &expected);

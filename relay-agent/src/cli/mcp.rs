@@ -44,7 +44,7 @@ pub(super) async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
         service.waiting().await?;
         anyhow::Ok(())
     };
-    let served = asker.until_ended(serving).await?;
+    let served = asker.until_ended(Box::pin(serving)).await?;
     asker.close().await;
     served?;
     Ok(Exit::Done)

@@ -1,6 +1,7 @@
 // Calls of the API, and the one kind of error they give. Everything stays on the page's own origin; every call that
 // changes something carries `Relay-Inspector`, which no other web page can send.
 
+import { taken } from "../first.js";
 import { Signal } from "./signal.js";
 
 /** Becomes true once the server no longer takes the session: the page shows the sign-in. */
@@ -42,7 +43,7 @@ async function send(method, url, body, signal) {
   if (method !== "GET") headers["Relay-Inspector"] = "1";
   if (body !== undefined) headers["Content-Type"] = "application/json";
   try {
-    return await fetch(url, { method, headers, signal, body: body === undefined ? undefined : JSON.stringify(body) });
+    return await ((method === "GET" && taken(url)) || fetch(url, { method, headers, signal, body: body === undefined ? undefined : JSON.stringify(body) }));
   } catch (cause) {
     if (cause.name === "AbortError") throw cause;
     throw new ApiError("unreachable", "The server did not answer. Is it running, and is this machine connected to it?", 0);

@@ -22,32 +22,32 @@ function* noticesOf(line) {
   if (line.type === "delivery" && wanted.dead && line.state === "dead") yield [line.source, "dead", `A delivery to ${line.destination} died`, link("events", line.event)];
 }
 
-export function watchForNotices() {
-  let gathered = new Map();
-  let timer = 0;
-  const show = () => {
-    timer = 0;
-    for (const [key, { source, kind, text, address, count }] of gathered) {
-      const notice = new Notification(`${source}: ${KINDS.find(([id]) => id === kind)[1]}`, { body: count > 1 ? `${text}, and ${count - 1} more` : text, tag: `relay-${key}` });
-      notice.onclick = () => {
-        focus();
-        location.hash = address;
-        notice.close();
-      };
-    }
-    gathered = new Map();
-  };
-  return listen(({ lines }) => {
-    if (typeof Notification === "undefined" || Notification.permission !== "granted") return;
-    for (const line of lines) {
-      for (const [source, kind, text, address] of noticesOf(line)) {
-        const key = `${source}-${kind}`;
-        gathered.set(key, { source, kind, text, address, count: (gathered.get(key)?.count ?? 0) + 1 });
-      }
-    }
-    if (gathered.size && !timer) timer = setTimeout(show, GATHER_MS);
-  });
+let gathered = new Map();
+let timer = 0;
+
+function show() {
+  timer = 0;
+  for (const [key, { source, kind, text, address, count }] of gathered) {
+    const notice = new Notification(`${source}: ${KINDS.find(([id]) => id === kind)[1]}`, { body: count > 1 ? `${text}, and ${count - 1} more` : text, tag: `relay-${key}` });
+    notice.onclick = () => {
+      focus();
+      location.hash = address;
+      notice.close();
+    };
+  }
+  gathered = new Map();
 }
+
+listen(({ lines }) => {
+  if (typeof Notification === "undefined" || Notification.permission !== "granted") return;
+  for (const line of lines) {
+    for (const [source, kind, text, address] of noticesOf(line)) {
+      const key = `${source}-${kind}`;
+      gathered.set(key, { source, kind, text, address, count: (gathered.get(key)?.count ?? 0) + 1 });
+    }
+  }
+  if (gathered.size && !timer) timer = setTimeout(show, GATHER_MS);
+});
 
 /** Asks the browser, where it has not been asked; gives why it will not be, or null. */
 export async function permission() {

@@ -18,6 +18,7 @@ export const SOURCE_RULES = [
     { key: "networks", label: "Networks", kind: "list", initial: [], help: "Such as 192.0.2.0/24; empty takes all." },
     { key: "body_bytes_max", label: "Largest body", unit: "bytes", kind: "number", min: 0, none: true, initial: null, help: "Empty: the server's limit, 25 MiB unless it is set." },
     { key: "in_flight_max", label: "At once", unit: "requests", kind: "number", min: 1, initial: 256, help: "More than so many under way are answered 429." },
+    { key: "smee", label: "Event stream", kind: "flag", initial: false, help: "Whoever asks the URL for an event stream hears its events, as clients of smee.io and Probot do. No secret guards it." },
     { key: "upgrade", label: "WebSocket", kind: "flag", initial: false, help: "Senders may switch protocols. Such requests are never stored." },
   ]],
   ["Copies", [

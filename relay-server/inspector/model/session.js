@@ -1,9 +1,10 @@
 // Who is looking, and what they may do. The server decides; this only keeps the page from offering what it would refuse.
 
 import { ApiError, get, post, remove, signedOut } from "./api.js";
+import { hasSignedIn } from "./settings.js";
 import { Signal } from "./signal.js";
 
-/** `{phase: "asking" | "out" | "in" | "failed", token, program, canSignOut, error}`. The agent's page has no session to end. */
+/** `{phase: "asking" | "out" | "in" | "failed", token, program, canSignOut, error}`. On the agent's page nobody signed in, so nobody can sign out. */
 export const session = new Signal({ phase: "asking" });
 
 signedOut.watch((out) => {
@@ -12,9 +13,9 @@ signedOut.watch((out) => {
 
 export async function begin() {
   try {
-    const { token, program, session: isSession } = await get("/whoami");
+    const { token, program } = await get("/whoami");
     signedOut.set(false);
-    session.set({ phase: "in", token, program, canSignOut: isSession !== false });
+    session.set({ phase: "in", token, program, canSignOut: hasSignedIn.value });
   } catch (error) {
     if (error instanceof ApiError && error.status === 401) session.set({ phase: "out", was: session.value.was });
     else session.set({ phase: "failed", error });
@@ -24,11 +25,13 @@ export async function begin() {
 /** Refused with `token_invalid` where the token is not good. */
 export async function signIn(token) {
   await post("/session", { token });
+  hasSignedIn.set(true);
   await begin();
 }
 
 export async function signOut() {
   await remove("/session");
+  hasSignedIn.set(false);
   session.set({ phase: "out" });
 }
 

@@ -30,6 +30,9 @@ export const listShare = setting("list-share", 44);
 /** Whether single letters are shortcuts. People who speak to their computer need to switch that off. */
 export const shortcuts = setting("shortcuts", true);
 
+/** Whether somebody signed in on this address. The session itself is in a cookie that scripts cannot read. */
+export const hasSignedIn = setting("signed-in", false);
+
 /** `{source: {new, failed, dead}}` */
 export const notified = setting("notified", {});
 

@@ -2,9 +2,11 @@
 // page of how to search.
 
 import { html, useEffect, useRef, useState } from "../vendor/preact.js";
-import { complete, KEYS, terms, without } from "../model/search.js";
-import { Dialog } from "./dialog.js";
+import { complete, terms, without } from "../model/search.js";
+import { lazy } from "./lazy.js";
 import { nextId, Shape, Text } from "./text.js";
+
+const Help = lazy("SearchHelp", () => import("../views/search-help.js"));
 
 /** Typing rests for so long before the list is asked. */
 const REST_MS = 250;
@@ -91,13 +93,4 @@ export function Filters({ query, onQuery }) {
       ${term.isNegated && html`<b>not </b>`}${term.key && html`<span>${term.key}</span>`}<${Text} text=${term.value} /><span class="unseen-title">, remove</span><${Shape} kind="cross" /></button>`)}
     <button type="button" class="bare small" onClick=${() => onQuery("")}>Clear all</button>
   </div>`;
-}
-
-function Help({ onClose }) {
-  return html`<${Dialog} title="How to search" onClose=${onClose}>
-    <p>All terms must hold. A <code>-</code> in front turns one round. Words without a key are looked for in the event's name, its path and the sender's id.</p>
-    <table class="terms"><thead><tr><th scope="col">Term</th><th scope="col">Finds</th></tr></thead>
-      <tbody>${KEYS.map(([, about, sample]) => html`<tr><td><code>${sample}</code></td><td>${about}</td></tr>`)}</tbody></table>
-    <p class="dim">Several values: <code>status:404|5xx</code>. Any ending: <code>event:invoice.*</code>. With spaces: <code>note:"ask Ann"</code>.</p>
-  <//>`;
 }

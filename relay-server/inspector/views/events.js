@@ -16,13 +16,15 @@ import { Menu } from "../parts/controls.js";
 import { attempt } from "../parts/dialog.js";
 import { Divider } from "../parts/divider.js";
 import { useKeys } from "../parts/keys.js";
+import { lazy, whenIdle } from "../parts/lazy.js";
 import { Rows } from "../parts/rows.js";
 import { Filters, SearchField } from "../parts/search-field.js";
 import { Trouble } from "../parts/text.js";
 import { EventHead, EventRow } from "./event-row.js";
-import { EventPage } from "./event.js";
-import { NoEvents } from "./first-steps.js";
-import { ReplayMany } from "./replay-many.js";
+
+export const EventPage = lazy("EventPage", () => import("./event.js"));
+const NoEvents = lazy("NoEvents", () => import("./first-steps.js"));
+const ReplayMany = lazy("ReplayMany", () => import("./replay-many.js"));
 
 /** After so long without a movement of the pointer over the list, it follows again. */
 const POINTED_MS = 2000;
@@ -117,6 +119,11 @@ export function Events({ name: open, q: query }) {
     t: follow,
     p: () => (active && !open && list.byId(active) ? void amend(active, { pinned: !list.byId(active).pinned }) : false),
   });
+
+  useEffect(() => {
+    // Once there are rows, the next click is on one of them.
+    if (list.size) whenIdle(EventPage.preload);
+  }, [list.size > 0]);
 
   const isNarrow = width < NARROW;
   const error = list.error?.code === "malformed" ? list.error : null;

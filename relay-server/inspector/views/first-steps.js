@@ -44,7 +44,7 @@ function HowToSend({ source, why }) {
   return html`<ol class="steps">
     <li><h3>Send one yourself</h3><p>Paste this into a terminal:</p><${CopyLine} label="curl line" text=${curlLine(url)} /></li>
     <li><h3>${provider ? `Register the URL with ${provider.title}` : "Register the URL with whoever sends"}</h3><${CopyLine} label="URL" text=${url} />
-      ${provider && html`<ul>${provider.register.map((step) => html`<li>${step}</li>`)}</ul>`}</li>
+      ${provider && html`<ul>${provider.register.map((step) => html`<li>${step.replaceAll("{url}", url)}</li>`)}</ul>`}</li>
     <li><h3>Or send a test event</h3><${TestEvent} slug=${slug} provider=${provider} why=${why} /></li>
     <li><h3>Then</h3><p>The event shows up here at once. Where an agent serves <code>${slug}</code>, your app gets it and its answer goes back to the sender;
       where none does, it is stored, answered 202, and delivered as soon as one is there:</p><${CopyLine} label="Command" text=${`relay-agent forward ${slug} 3000`} /></li>
@@ -62,6 +62,12 @@ export function TestEvent({ slug, provider, why }) {
   };
   return html`<div class="bar">${provider?.samples.length > 0 && html`<select aria-label="Which test event" value=${sample || provider.samples[0]} onChange=${(event) => setSample(event.target.value)}>${provider.samples.map((name) => html`<option value=${name}>${name}</option>`)}</select>`}
     <${Button} why=${why ?? (isBusy ? "One moment…" : null)} onClick=${send}>Send a test event<//><span class="dim">${provider?.needs_secret ? "Signed, where the source has a secret." : ""}</span></div>`;
+}
+
+/** Those that are known by name, then the forms for all others. */
+export function ProviderOptions({ providers }) {
+  const options = (isGeneral) => providers.filter((one) => one.is_general === isGeneral).map(({ name, title }) => html`<option value=${name}>${title}</option>`);
+  return html`<optgroup label="Providers">${options(false)}</optgroup><optgroup label="Any other, by its scheme">${options(true)}</optgroup>`;
 }
 
 export function NewSource({ onClose, onMade }) {
@@ -84,7 +90,7 @@ export function NewSource({ onClose, onMade }) {
       <${Field} label="Name" help="Part of the URL, lower case; it never changes. Without one, a name nobody can guess is made." error=${state.error?.message}
         control=${(rest) => html`<input ...${rest} class="mono" value=${slug} autocomplete="off" spellcheck=${false} placeholder="github" onInput=${(event) => setSlug(event.target.value)} />`} />
       <${Field} label="Provider" help="Who will send. Signatures are checked once the source has a secret."
-        control=${(rest) => html`<select ...${rest} value=${provider} onChange=${(event) => setProvider(event.target.value)}><option value="">Anybody who knows the URL</option>${providers.map(({ name, title }) => html`<option value=${name}>${title}</option>`)}</select>`} />
+        control=${(rest) => html`<select ...${rest} value=${provider} onChange=${(event) => setProvider(event.target.value)}><option value="">Anybody who knows the URL</option><${ProviderOptions} providers=${providers} /></select>`} />
     </form>
   <//>`;
 }

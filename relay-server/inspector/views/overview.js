@@ -3,7 +3,7 @@
 
 import { html } from "../vendor/preact.js";
 import { get } from "../model/api.js";
-import { age, ago, count, plural, span } from "../model/format.js";
+import { ago, count, plural, span } from "../model/format.js";
 import { link } from "../model/route.js";
 import { useAnswer } from "../parts/ask-api.js";
 import { CopyLine, PageHead } from "../parts/controls.js";
@@ -17,7 +17,7 @@ export function Overview() {
   const problems = value?.problems ?? [];
   const title = !value ? "Overview" : problems.length ? `${plural(problems.length, "thing needs", "things need")} you.` : "All is well.";
   return html`<div class="padded">
-    <${PageHead} title=${title} about=${value && html`relay-server ${value.server.version}, running for ${age(value.server.started_at)}`} />
+    <${PageHead} title=${title} about=${value && html`relay-server ${value.server.version}`} />
     <${Trouble} error=${error} retry=${again} />
     ${isLoading && html`<p class="dim" role="status">Asking…</p>`}
     ${problems.length > 0 && html`<ul class="problems" aria-label="What needs you">${problems.map((problem) => html`<li key=${problem.code + problem.source + problem.destination}>

@@ -6,6 +6,7 @@ import { ago } from "../model/format.js";
 import { Button, Field } from "../parts/controls.js";
 import { ask, attempt, say } from "../parts/dialog.js";
 import { Text, Trouble } from "../parts/text.js";
+import { ProviderOptions } from "./first-steps.js";
 
 export function ProviderPanel({ source, providers, why, save, onChange }) {
   const { rules, secrets, slug } = source;
@@ -19,10 +20,10 @@ export function ProviderPanel({ source, providers, why, save, onChange }) {
   };
   const known = providers.some(({ name }) => name === current?.name) || !current;
   return html`
-    <${Field} label="Provider" help=${provider ? `${provider.retries}${provider.deadline_ms ? ` It waits ${provider.deadline_ms / 1000} s for an answer.` : ""}` : "Without one, whoever knows the URL may send."} control=${(rest) => html`<select ...${rest} disabled=${Boolean(why)} value=${current?.name ?? ""} onChange=${(event) => choose(event.target.value)}>
-      <option value="">Anybody who knows the URL</option>${providers.map(({ name, title }) => html`<option value=${name}>${title}</option>`)}${!known && html`<option value=${current.name}>${current.name}</option>`}</select>`} />
+    <${Field} label="Provider" help=${provider ? `${provider.retries} ${provider.advice}${provider.deadline_ms ? ` It waits ${provider.deadline_ms / 1000} s for an answer.` : ""}` : "Without one, whoever knows the URL may send."} control=${(rest) => html`<select ...${rest} disabled=${Boolean(why)} value=${current?.name ?? ""} onChange=${(event) => choose(event.target.value)}>
+      <option value="">Anybody who knows the URL</option>${known && html`<${ProviderOptions} providers=${providers} />`}${!known && html`<option value=${current.name}>${current.name}</option>`}</select>`} />
     ${current && html`
-      ${provider?.params.length > 0 && html`<div class="rules-grid">${provider.params.map(({ name, title }) => html`<${Param} key=${name} title=${title} value=${current.params?.[name] ?? ""} why=${why} onSave=${(value) => change({ params: { ...current.params, [name]: value || null } })} />`)}</div>`}
+      ${provider?.params.length > 0 && html`<div class="rules-grid">${provider.params.map(({ name, what, required, example }) => html`<${Param} key=${name} title=${name} help=${`${what}${required ? "" : " Not required."}`} example=${example} value=${current.params?.[name] ?? ""} why=${why} onSave=${(value) => change({ params: { ...current.params, [name]: value || null } })} />`)}</div>`}
       <div class="rules-grid">
         <${Field} label="Challenges are answered by" help="With which providers make sure that a URL is yours." control=${(rest) => html`<select ...${rest} disabled=${Boolean(why)} value=${current.greet ?? "app_first"} onChange=${(event) => change({ greet: event.target.value })}><option value="app_first">the app, else the relay</option><option value="relay">the relay</option><option value="app">the app</option></select>`} />
         <${Field} label="Sign afresh" help="Signs what is delivered later, again or edited with the newest secret and the current time." control=${(rest) => html`<span class="check"><input ...${rest} type="checkbox" disabled=${Boolean(why)} checked=${Boolean(current.resign)} onChange=${(event) => change({ resign: event.target.checked })} /> ${current.resign ? "on" : "off"}</span>`} />
@@ -30,8 +31,8 @@ export function ProviderPanel({ source, providers, why, save, onChange }) {
       <${Secrets} slug=${slug} secrets=${secrets} provider=${provider} why=${why} onChange=${onChange} />`}`;
 }
 
-function Param({ title, value, why, onSave }) {
-  return html`<${Field} label=${title} control=${(rest) => html`<input ...${rest} class="mono" disabled=${Boolean(why)} value=${value} onChange=${(event) => onSave(event.target.value.trim())} />`} />`;
+function Param({ title, help, example, value, why, onSave }) {
+  return html`<${Field} label=${title} help=${help} control=${(rest) => html`<input ...${rest} class="mono" placeholder=${example} disabled=${Boolean(why)} value=${value} onChange=${(event) => onSave(event.target.value.trim())} />`} />`;
 }
 
 function Secrets({ slug, secrets, provider, why, onChange }) {

@@ -23,7 +23,10 @@ const FRESH_MS: u64 = 2_000;
 
 /// What was last told to each project. Cheap to clone.
 #[derive(Clone, Default)]
-pub struct Overviews(Arc<Mutex<HashMap<ProjectId, (u64, Arc<Vec<Line>>)>>>);
+pub struct Overviews(Arc<Mutex<HashMap<ProjectId, Told>>>);
+
+/// When, in unix milliseconds, and what.
+type Told = (u64, Arc<Vec<Line>>);
 
 /// A source in a line.
 #[derive(Clone)]

@@ -81,7 +81,7 @@ fn words(text: &str) -> Result<Vec<Word>, Mistake> {
                 '"' => is_quoted = !is_quoted,
                 '\\' if is_quoted => value.push(rest.next().unwrap_or('\\')),
                 ':' if !is_quoted && key.is_none() && is_key(&value) => {
-                    key = Some(std::mem::take(&mut value))
+                    key = Some(std::mem::take(&mut value));
                 }
                 c => value.push(c),
             }

@@ -78,9 +78,12 @@ fn what_has_to_be_read_is_asked_for_and_judged() {
     assert_eq!(find("status:5xx invoice since:2h").needs(), Needs::default());
     let all = find(r#"header:"x-one: 1" body:"a \"b\"" delivery:dead|waiting pinned:yes note:later"#);
     assert_eq!(all.needs(), Needs { headers: true, body: true, deliveries: true, mark: true });
-    let fields = [(&b"X-One"[..], &b"1"[..])];
-    assert!(all.holds_headers(fields.iter().copied()));
-    assert!(!all.holds_headers([(&b"X-One"[..], &b"2"[..])].iter().copied()));
+    let fields = |value: &[u8]| {
+        let mut block = HeaderBlock::default();
+        block.push(b"X-One", value).expect("a field");
+        block
+    };
+    assert!(all.holds_headers(&fields(b"1")) && !all.holds_headers(&fields(b"2")));
     assert!(all.holds_body(br#"{"x": "A "b""#) && !all.holds_body(b"ab"));
     assert!(all.holds_deliveries(&[DeliveryState::Delivered, DeliveryState::Dead]));
     assert!(!all.holds_deliveries(&[DeliveryState::Delivered]) && !all.holds_deliveries(&[]));

@@ -3,7 +3,6 @@
 
 use std::collections::HashMap;
 
-use protocol::field::HeaderBlock;
 use protocol::id::EventId;
 use rusqlite::{Connection, Row, params};
 
@@ -127,7 +126,7 @@ fn judge(
     if headers {
         cost += READ_COST;
         let block = events::headers(row, 12)?;
-        if !holds_headers(search, &block) {
+        if !search.holds_headers(&block) {
             return Ok((false, cost));
         }
     }
@@ -156,8 +155,4 @@ fn judge(
         return Ok((search.holds_body(bytes), cost));
     }
     Ok((true, cost))
-}
-
-fn holds_headers(search: &Search, block: &HeaderBlock) -> bool {
-    search.holds_headers(block.iter())
 }

@@ -31,7 +31,7 @@ const SEARCH: &str = "A search: words that all have to hold, `-` before one turn
     event:invoice.* source:NAME path:/a/* outcome:answered|not_sent|refused signature:refused delivery:dead|waiting \
     body:\"text\" header:\"text\" since:2h until:1h, or bare text.";
 
-fn tool(name: &'static str, what: &'static str, reads: bool, properties: Value, required: &[&str]) -> Tool {
+fn tool(name: &'static str, what: &'static str, reads: bool, properties: &Value, required: &[&str]) -> Tool {
     let schema = json!({
         "type": "object", "properties": properties, "required": required, "additionalProperties": false,
     });
@@ -50,33 +50,33 @@ impl Tools {
             json!({ "type": "integer", "minimum": 1, "maximum": LISTED_MAX, "default": LISTED_DEFAULT });
         let id = text("An event's id, evt_…");
         let mut all = vec![
-            tool("list_sources", "Sources with their URLs, rules and destinations", true, json!({}), &[]),
+            tool("list_sources", "Sources with their URLs, rules and destinations", true, &json!({}), &[]),
             tool(
                 "overview",
                 "Whether all is well: each source in a line, and problems with advice",
                 true,
-                json!({}),
+                &json!({}),
                 &[],
             ),
             tool(
                 "find_events",
                 "Events, newest first, without their bodies",
                 true,
-                json!({ "search": text(SEARCH), "limit": limit, "before": text("The `next` of an earlier answer") }),
+                &json!({ "search": text(SEARCH), "limit": limit, "before": text("The `next` of an earlier answer") }),
                 &[],
             ),
             tool(
                 "show_event",
                 "One event in full: request, answer, signature, deliveries and their attempts",
                 true,
-                json!({ "id": id }),
+                &json!({ "id": id }),
                 &["id"],
             ),
             tool(
                 "wait_for_event",
                 "Waits until an event that matches comes, and shows it in full",
                 true,
-                json!({
+                &json!({
                     "search": text(SEARCH),
                     "timeout_s": { "type": "integer", "minimum": 1, "maximum": WAIT_S_MAX, "default": WAIT_S_DEFAULT },
                 }),
@@ -86,7 +86,7 @@ impl Tools {
                 "list_deliveries",
                 "Stored deliveries, newest event first",
                 true,
-                json!({
+                &json!({
                     "source": text("Name of a source"),
                     "state": { "type": "string", "enum": ["waiting", "leased", "delivered", "dead", "cancelled"] },
                     "limit": limit,
@@ -100,21 +100,21 @@ impl Tools {
                     "replay_event",
                     "Delivers an event once more, as it was",
                     false,
-                    json!({ "id": id }),
+                    &json!({ "id": id }),
                     &["id"],
                 ),
                 tool(
                     "replay_delivery",
                     "Makes a delivery once more, to the same destination",
                     false,
-                    json!({ "id": text("A delivery's id, evt_….1") }),
+                    &json!({ "id": text("A delivery's id, evt_….1") }),
                     &["id"],
                 ),
                 tool(
                     "test_event",
                     "Sends a sample webhook through a source",
                     false,
-                    json!({
+                    &json!({
                         "source": text("Name of the source"),
                         "provider": text("A provider, such as github; default: the source's"),
                         "event": text("Name of a sample, such as push"),
@@ -221,13 +221,13 @@ fn name_of<'g>(given: &'g Arguments, key: &str) -> Result<&'g str, String> {
 mod tests {
     use super::*;
 
-    fn given(value: Value) -> Arguments {
+    fn given(value: &Value) -> Arguments {
         value.as_object().cloned().unwrap_or_default()
     }
 
     #[test]
     fn questions_become_paths_and_nothing_else() {
-        let path = |name: &str, value| Tools::path(name, &given(value));
+        let path = |name: &str, value| Tools::path(name, &given(&value));
         let table = [
             (path("list_sources", json!({})), "/api/v1/sources"),
             (path("find_events", json!({})), "/api/v1/events?limit=20"),

@@ -66,7 +66,7 @@ async fn a_cookie_ends_with_the_working_day() {
 /// Events of `mine`: a push that failed, an invoice that was verified, and one whose body says "needle".
 async fn three(house: &House) -> [EventId; 3] {
     let record = |change: fn(&mut EventRecord)| {
-        let mut record = event(house.state.store.next_event_id(), house.mine, br#"{"say":"nothing"}"#);
+        let mut record = *event(house.state.store.next_event_id(), house.mine, br#"{"say":"nothing"}"#);
         change(&mut record);
         record
     };
@@ -87,10 +87,10 @@ async fn three(house: &House) -> [EventId; 3] {
 }
 
 /// Records events, and waits until all of them are there.
-async fn write(house: &House, records: Vec<Box<EventRecord>>) {
+async fn write(house: &House, records: Vec<EventRecord>) {
     let wanted = house.state.store.record_counts().written + records.len() as u64;
     for record in records {
-        house.state.store.record(record).unwrap();
+        house.state.store.record(Box::new(record)).unwrap();
     }
     let written = async {
         while house.state.store.record_counts().written < wanted {
@@ -149,7 +149,7 @@ async fn a_search_that_looked_far_enough_says_where_to_go_on() {
     let admin = house.admin().await;
     let [failed, ..] = three(&house).await;
     for _ in 0..18 {
-        let next = || event(house.state.store.next_event_id(), house.mine, b"");
+        let next = || *event(house.state.store.next_event_id(), house.mine, b"");
         write(&house, std::iter::repeat_with(next).take(500).collect()).await;
     }
     let (mut before, mut looks, mut ids) = (String::new(), 0, Vec::new());

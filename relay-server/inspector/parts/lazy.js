@@ -1,0 +1,33 @@
+// Views that few need at once: their module is fetched when they are drawn first, or in idle time before. Until it is
+// there nothing stands in its place but, after a moment, a word; a module that cannot be had says so.
+
+import { html, useEffect, useState } from "../vendor/preact.js";
+import { Trouble } from "./text.js";
+
+/** A view that is `name` of the module that `load` imports. `preload` fetches it unasked; `onReady` hears when it came late. */
+export function lazy(name, load) {
+  let view = null;
+  const fetched = async () => (view ??= (await load())[name]);
+  function Lazy(props) {
+    const [error, setError] = useState(null);
+    const [late, draw] = useState(0);
+    const again = () => {
+      setError(null);
+      fetched().then(() => draw(1), () => setError({ message: "A part of this page could not be loaded. Is the server running? If trying again does not help, reload the page." }));
+    };
+    useEffect(() => {
+      if (!view) again();
+    }, []);
+    useEffect(() => {
+      if (late) props.onReady?.();
+    }, [late]);
+    if (view) return html`<${view} ...${props} />`;
+    if (error) return html`<div class="unloaded"><${Trouble} error=${error} retry=${again} />${props.onClose && html`<button type="button" onClick=${props.onClose}>Close</button>`}</div>`;
+    return html`<p class="dim loading" role="status">Loading…</p>`;
+  }
+  Lazy.preload = () => fetched().catch(() => {});
+  return Lazy;
+}
+
+/** Runs when the browser has nothing else to do, and in any case within two seconds. */
+export const whenIdle = (work) => (window.requestIdleCallback ? requestIdleCallback(work, { timeout: 2000 }) : setTimeout(work, 300));
