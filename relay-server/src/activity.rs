@@ -4,7 +4,7 @@
 //! nothing but its own sources, so not even a count tells of another project.
 
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, RwLock};
+use std::sync::{Arc, OnceLock, RwLock};
 
 use protocol::id::DestinationName;
 use tokio::sync::mpsc;
@@ -13,8 +13,8 @@ use tokio::sync::mpsc::error::TryRecvError;
 use crate::model::{EventRecord, SourceId};
 use crate::store::{EventSummary, Settlement};
 
-/// Events a slow watcher may be behind before it misses some.
-const BACKLOG: usize = 1_024;
+/// Events a slow watcher may be behind before it misses some: watchers look twenty times a second.
+const BACKLOG: usize = 4_096;
 
 /// Most watchers at once. Each event is offered to each.
 const WATCHERS_MAX: usize = 256;
@@ -44,12 +44,35 @@ struct Watcher {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Seen {
     /// An event.
-    Event(Arc<EventSummary>),
+    Event(Arc<Told>),
     /// An attempt of a stored delivery was settled.
     Settled(Arc<Settled>),
     /// So many events came too fast to be shown.
     Gap(u64),
 }
+
+/// An event as it is told: written out once, however many watch.
+#[derive(Debug)]
+pub struct Told {
+    /// The event.
+    pub event: EventSummary,
+    text: OnceLock<String>,
+}
+
+impl Told {
+    /// The event in words; the first who asks writes them.
+    pub fn text(&self, write: impl FnOnce(&EventSummary) -> String) -> &str {
+        self.text.get_or_init(|| write(&self.event))
+    }
+}
+
+impl PartialEq for Told {
+    fn eq(&self, other: &Self) -> bool {
+        self.event == other.event
+    }
+}
+
+impl Eq for Told {}
 
 /// What became of an attempt.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -81,17 +104,17 @@ impl Activity {
 
     /// What is to be told of an event once it is accepted; `None` while nobody watches.
     #[must_use]
-    pub fn prepare(&self, record: &EventRecord) -> Option<Arc<EventSummary>> {
-        self.is_watched().then(|| Arc::new(EventSummary::from(record)))
+    pub fn prepare(&self, record: &EventRecord) -> Option<Arc<Told>> {
+        self.is_watched().then(|| Arc::new(Told { event: record.into(), text: OnceLock::new() }))
     }
 
     /// Tells of an event.
     ///
     /// # Panics
     /// When a watcher's wish panicked before.
-    pub fn tell(&self, event: Option<Arc<EventSummary>>) {
-        let Some(event) = event else { return };
-        self.offer(event.source, &Seen::Event(event));
+    pub fn tell(&self, told: Option<Arc<Told>>) {
+        let Some(told) = told else { return };
+        self.offer(told.event.source, &Seen::Event(told));
     }
 
     /// Tells of a settled attempt.
@@ -148,6 +171,11 @@ impl Watcher {
 }
 
 impl Watch {
+    /// The next event that is there already.
+    pub fn next_now(&mut self) -> Option<Seen> {
+        self.queue.try_recv().ok()
+    }
+
     /// The next event, or how many were missed. Cancel-safe.
     pub async fn next(&mut self) -> Option<Seen> {
         match self.queue.try_recv() {
@@ -202,7 +230,7 @@ mod tests {
 
     fn key(seen: Option<Seen>) -> u64 {
         match seen {
-            Some(Seen::Event(event)) => event.id.sort_key(),
+            Some(Seen::Event(told)) => told.event.id.sort_key(),
             other => panic!("{other:?} instead of an event"),
         }
     }
@@ -211,19 +239,19 @@ mod tests {
     async fn a_gap_is_told_where_it_is() {
         let activity = Activity::default();
         let mut watch = activity.watch(|source| source == SourceId(1)).unwrap();
-        for at in 0..1_030 {
+        for at in 0..4_102 {
             activity.publish(&event(at, 1));
             activity.publish(&event(at, 2));
         }
         for at in 0..5 {
             assert_eq!(key(watch.next().await), at);
         }
-        activity.publish(&event(2_000, 1));
-        for at in 5..1_024 {
+        activity.publish(&event(9_000, 1));
+        for at in 5..4_096 {
             assert_eq!(key(watch.next().await), at);
         }
         assert_eq!(watch.next().await, Some(Seen::Gap(6)));
-        assert_eq!(key(watch.next().await), 2_000);
+        assert_eq!(key(watch.next().await), 9_000);
     }
 
     #[tokio::test]

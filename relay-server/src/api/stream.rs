@@ -28,6 +28,12 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// Looks without an event after which an empty line is sent: proxies close what is silent for a minute.
 const SILENT_LOOKS_MAX: u32 = 15;
 
+/// Events that come within this are told together: a browser draws no faster, and each write costs more than what it says.
+const TOGETHER: Duration = Duration::from_millis(50);
+
+/// Most bytes told together.
+const TOGETHER_BYTES_MAX: usize = 256 * 1024;
+
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Only {
@@ -51,10 +57,11 @@ pub(super) async fn follow(
     let mut look = interval_at(Instant::now() + LOOK_EVERY, LOOK_EVERY);
     look.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let form = Form::wanted(&headers);
-    let follower = Follower { state, caller, watch, look, silent_looks: 0, form };
+    let told = Instant::now() - TOGETHER;
+    let follower = Follower { state, caller, watch, look, silent_looks: 0, form, told };
     let lines = futures_util::stream::unfold(follower, |mut follower| async {
-        let line = follower.next_line().await?;
-        Some((Ok::<_, Infallible>(line), follower))
+        let lines = follower.next_lines().await?;
+        Some((Ok::<_, Infallible>(lines), follower))
     });
     Ok(([(CONTENT_TYPE, form.media_type())], Body::from_stream(lines)).into_response())
 }
@@ -66,6 +73,8 @@ struct Follower {
     look: Interval,
     silent_looks: u32,
     form: Form,
+    /// When lines were last told.
+    told: Instant,
 }
 
 /// How lines are written.
@@ -89,19 +98,18 @@ impl Form {
         }
     }
 
-    fn line(self, json: String) -> Bytes {
+    fn write(self, json: &str, lines: &mut String) {
         match self {
-            Self::Lines => json + "\n",
-            Self::Sse => format!("data: {json}\n\n"),
+            Self::Lines => lines.extend([json, "\n"]),
+            Self::Sse => lines.extend(["data: ", json, "\n\n"]),
         }
-        .into()
     }
 
-    fn nothing(self) -> Bytes {
-        Bytes::from_static(match self {
-            Self::Lines => b"\n",
-            Self::Sse => b":\n\n",
-        })
+    fn nothing(self) -> &'static str {
+        match self {
+            Self::Lines => "\n",
+            Self::Sse => ":\n\n",
+        }
     }
 }
 
@@ -139,40 +147,56 @@ enum Happened {
 }
 
 impl Follower {
-    /// The next line; `None` when there shall be no more.
-    async fn next_line(&mut self) -> Option<Bytes> {
+    /// The next lines; `None` when there shall be no more.
+    async fn next_lines(&mut self) -> Option<Bytes> {
+        // What comes at once is told at once; what comes thick is told together.
+        let mut pause = std::pin::pin!(tokio::time::sleep_until(self.told + TOGETHER));
         loop {
             let happened = tokio::select! {
-                seen = self.watch.next() => Happened::Seen(seen),
+                seen = async { pause.as_mut().await; self.watch.next().await } => Happened::Seen(seen),
                 _ = self.look.tick() => Happened::TimeToLook,
             };
-            let line = match happened {
-                Happened::Seen(seen) => self.line(seen?),
+            let mut lines = String::new();
+            match happened {
+                Happened::Seen(seen) => {
+                    self.write(&seen?, &mut lines);
+                    while lines.len() < TOGETHER_BYTES_MAX
+                        && let Some(seen) = self.watch.next_now()
+                    {
+                        self.write(&seen, &mut lines);
+                    }
+                }
                 Happened::TimeToLook => {
                     self.may_go_on().await.then_some(())?;
-                    self.sign_of_life()
+                    self.sign_of_life(&mut lines);
                 }
-            };
-            if let Some(line) = line {
+            }
+            if !lines.is_empty() {
                 self.silent_looks = 0;
-                return Some(line);
+                self.told = Instant::now();
+                return Some(lines.into());
             }
         }
     }
 
-    fn line(&self, seen: Seen) -> Option<Bytes> {
-        let line = match seen {
-            Seen::Gap(missed) => json!({ "type": "gap", "missed": missed }).to_string(),
+    fn write(&self, seen: &Seen, lines: &mut String) {
+        match seen {
+            Seen::Gap(missed) => {
+                self.form.write(&json!({ "type": "gap", "missed": missed }).to_string(), lines);
+            }
             Seen::Settled(settled) => {
-                let source = self.caller.name_of(&self.state, settled.source)?;
-                settled_line(&settled, &source).to_string()
+                let Some(source) = self.caller.name_of(&self.state, settled.source) else { return };
+                self.form.write(&settled_line(settled, &source).to_string(), lines);
             }
-            Seen::Event(event) => {
-                let source = self.caller.name_of(&self.state, event.source)?;
-                serde_json::to_string(&Line { r#type: "event", event: events::view(&event, source) }).ok()?
+            Seen::Event(told) => {
+                let Some(source) = self.caller.name_of(&self.state, told.event.source) else { return };
+                let text = told.text(|event| {
+                    let line = Line { r#type: "event", event: events::view(event, source) };
+                    serde_json::to_string(&line).unwrap_or_default()
+                });
+                self.form.write(text, lines);
             }
-        };
-        Some(self.form.line(line))
+        }
     }
 
     async fn may_go_on(&self) -> bool {
@@ -180,8 +204,10 @@ impl Follower {
         (self.state.ready)() && self.state.store.is_token_good(self.caller.token_id()).await.unwrap_or(true)
     }
 
-    fn sign_of_life(&mut self) -> Option<Bytes> {
+    fn sign_of_life(&mut self, lines: &mut String) {
         self.silent_looks += 1;
-        (self.silent_looks >= SILENT_LOOKS_MAX).then(|| self.form.nothing())
+        if self.silent_looks >= SILENT_LOOKS_MAX {
+            lines.push_str(self.form.nothing());
+        }
     }
 }

@@ -2,9 +2,17 @@
 
 use super::*;
 
-async fn next_line(body: &mut Body) -> Option<Value> {
-    let frame = tokio::time::timeout(Duration::from_secs(20), body.frame()).await.expect("in time")?;
-    let line = serde_json::from_slice(&frame.unwrap().into_data().unwrap()).unwrap();
+/// A stream, and the lines of it that came together.
+struct Lines(Body, std::collections::VecDeque<Value>);
+
+async fn next_line(lines: &mut Lines) -> Option<Value> {
+    if lines.1.is_empty() {
+        let frame = tokio::time::timeout(Duration::from_secs(20), lines.0.frame()).await.expect("in time")?;
+        let bytes = frame.unwrap().into_data().unwrap();
+        let text = std::str::from_utf8(&bytes).unwrap();
+        lines.1.extend(text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap()));
+    }
+    let line = lines.1.pop_front()?;
     document::hold_line(&line);
     Some(line)
 }
@@ -16,7 +24,8 @@ async fn the_stream_tells_events_as_they_happen_to_those_who_may_see_them() {
     let agent = house.token(house.project, bound).await;
     let stranger = house.token(house.stranger, Scope::Admin).await;
     let open = async |token: &NewToken| {
-        house.open(request(Some(&token.text.0), "GET", "/api/v1/events/stream", None)).await.into_body()
+        let answer = house.open(request(Some(&token.text.0), "GET", "/api/v1/events/stream", None)).await;
+        Lines(answer.into_body(), Default::default())
     };
     let (mut seen, mut unseen) = (open(&agent).await, open(&stranger).await);
     let other = house.state.store.source("other").unwrap().id;
@@ -28,12 +37,12 @@ async fn the_stream_tells_events_as_they_happen_to_those_who_may_see_them() {
         (&json!("event"), &json!(id.to_string()), &json!(5))
     );
     // More than the backlog while nobody reads.
-    for _ in 0..2_000 {
+    for _ in 0..5_072 {
         house.state.activity.publish(&event(house.state.store.next_event_id(), house.mine, b""));
     }
     let line = next_line(&mut seen).await.unwrap();
     assert_eq!(line["type"], "event");
-    for _ in 1..1_024 {
+    for _ in 1..4_096 {
         assert_eq!(next_line(&mut seen).await.unwrap()["type"], "event");
     }
     let line = next_line(&mut seen).await.unwrap();
