@@ -2,6 +2,7 @@
 // thousand arrivals a second cost sixty drawings. It says when it is not live, and takes care to come back by itself.
 
 import { address, get } from "./api.js";
+import { notified } from "./settings.js";
 import { Signal } from "./signal.js";
 
 /** More than so many lines between two frames (a tab that slept) are counted, not kept: the list is asked for them. */
@@ -10,7 +11,10 @@ const QUEUE_MAX = 4000;
 /** After so long without running, the connection is taken for dead: the machine slept. */
 const SLEPT_MS = 40_000;
 
-/** `{phase: "connecting" | "live" | "down", since, retryAt}` */
+/** So long a hidden tab goes on listening. */
+const HIDDEN_MS = 60_000;
+
+/** `{phase: "connecting" | "live" | "down" | "resting", since, retryAt}` */
 export const presence = new Signal({ phase: "connecting", since: Date.now() });
 
 const listeners = new Set();
@@ -43,6 +47,7 @@ export function start() {
 
 export function stop() {
   clearTimeout(timer);
+  timer = 0;
   source?.close();
   source = null;
 }
@@ -97,8 +102,28 @@ setInterval(() => {
   if (slept && source && !document.hidden) start();
 }, 5000);
 addEventListener("online", retryNow);
+
+// A browser opens six connections to a host, for all its tabs together, and a stream holds one for as long as it lives:
+// a tab that nobody looks at gives its own back, unless notices are wanted of it, and so does one that is left.
+let hiddenTimer = 0;
+const isWatching = () => Object.values(notified.value).some((kinds) => Object.values(kinds).includes(true));
+const rest = () => {
+  if (!source && !timer) return;
+  stop();
+  presence.set({ phase: "resting", since: Date.now() });
+};
+const wake = () => {
+  clearTimeout(hiddenTimer);
+  if (presence.value.phase === "resting") start();
+};
+addEventListener("pagehide", rest);
+addEventListener("pageshow", wake);
 document.addEventListener("visibilitychange", () => {
-  if (document.hidden) return;
+  if (document.hidden) {
+    hiddenTimer = setTimeout(() => isWatching() || rest(), HIDDEN_MS);
+    return;
+  }
+  wake();
   if (isScheduled) flush();
   if (source === null && timer) retryNow();
 });

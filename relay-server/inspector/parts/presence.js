@@ -15,7 +15,7 @@ export function Presence() {
     return () => clearInterval(timer);
   }, [phase]);
   if (phase === "live") return html`<span class="presence good" role="status"><${Shape} kind="dot" /><span>Live</span></span>`;
-  if (phase === "connecting") return html`<span class="presence" role="status"><${Shape} kind="ring" /><span>Connecting…</span></span>`;
+  if (phase === "connecting" || phase === "resting") return html`<span class="presence" role="status"><${Shape} kind="ring" /><span>Connecting…</span></span>`;
   const left = Math.max(0, Math.ceil((retryAt - Date.now()) / 1000));
   return html`<span class="presence bad"><${Shape} kind="triangle" /><span role="status">Not live since ${moment(since)}</span>
     <span class="presence-next">next try in ${left} s</span><button type="button" class="small" onClick=${retryNow}>Try now</button></span>`;

@@ -79,7 +79,7 @@ export function SearchField({ query, onQuery, error, sources, fieldRef }) {
         choose(choice);
       }}><code>${choice.label}</code><span>${choice.about}</span></li>`)}
     </ul>
-    ${error && html`<p class="search-error" id=${`${id}x`} role="alert"><${Shape} kind="triangle" /><${Text} text=${error.message} /></p>`}
+    ${error && html`<p class="search-error" id=${`${id}x`} role="alert"><${Shape} kind="triangle" /><${Text} text=${error.message.replace(/^q: /i, "")} /></p>`}
     ${isHelp && html`<${Help} onClose=${() => setHelp(false)} />`}
   </div>`;
 }

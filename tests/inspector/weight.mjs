@@ -1,0 +1,28 @@
+// What a person on a slow line waits for: all that the page loads before anybody does anything.
+
+import { equal, holds, note, promise } from "./promise.mjs";
+
+const BYTES_MAX = 150 * 1024;
+
+export async function weight({ house }) {
+  const text = async (path) => (await fetch(`${house.page}/${path}`)).text();
+  const html = await text("");
+  const named = [...html.matchAll(/(?:src|href)="(inspector\/[^"]+)"/g)].map(([, path]) => path);
+  const sizes = new Map([["index.html", html.length]]);
+  const imports = new Set();
+  const wanted = [...new Set(named)];
+  for (const path of wanted) {
+    const source = await text(path);
+    sizes.set(path, Buffer.byteLength(source));
+    if (!path.endsWith(".js")) continue;
+    for (const [, from] of source.matchAll(/^(?:import |\} from |export ).*?from "([^"]+)"/gm)) {
+      const found = new URL(from, `http://x/${path}`).pathname.slice(1);
+      imports.add(found);
+      if (!wanted.includes(found)) wanted.push(found);
+    }
+  }
+  const sum = [...sizes.values()].reduce((all, one) => all + one, 0);
+  note(`the page weighs ${(sum / 1024).toFixed(1)} KiB in ${sizes.size} files`);
+  await promise("what the page loads at its start weighs less than 150 KiB, uncompressed", () => holds(sum < BYTES_MAX && sizes.size > 5, `${sum} bytes`));
+  await promise("the page asks for each of its modules at once, and not one after the other", () => equal([...imports].filter((path) => !named.includes(path)), []));
+}
