@@ -14,6 +14,7 @@ use protocol::field::BodyFraming;
 use protocol::head::{Failure, FailureKind, RequestHead, Sent, Timing};
 use protocol::id::{DestinationName, InstanceId, Slug};
 use tokio::sync::{Notify, mpsc, watch};
+use tokio::time::Instant;
 
 use crate::entropy;
 use crate::event::{AgentEvent, Answered, Arrived, EndReason, LinkState};
@@ -64,6 +65,7 @@ struct Shared {
     in_flight_max: u32,
     link: watch::Sender<Option<Link>>,
     released: Notify,
+    heard: watch::Sender<Option<Instant>>,
 }
 
 /// A running agent. Dropping the last handle aborts it; [`Agent::drain`] ends it kindly.
@@ -97,6 +99,7 @@ impl Agent {
             in_flight_max: settings.in_flight_max,
             link: watch::Sender::new(None),
             released: Notify::new(),
+            heard: watch::Sender::new(None),
         });
         let stop = Tasks::default();
         let run = Run {
@@ -131,6 +134,13 @@ impl Agent {
     #[must_use]
     pub fn rtt(&self) -> Option<Duration> {
         self.shared.link.borrow().as_ref().map(Link::rtt)
+    }
+
+    /// How long ago the server last gave a sign of life: a request, an answered ping. Pings go out every five seconds at
+    /// the latest.
+    #[must_use]
+    pub fn heard(&self) -> Option<Duration> {
+        self.shared.heard.borrow().map(|at| at.elapsed())
     }
 }
 
@@ -284,7 +294,7 @@ impl Run {
     /// Lives one session, or a row of them when a raced connection takes over.
     async fn live(&mut self, dialer: &Dialer, welcomed: Welcomed) -> End {
         self.announce(&welcomed);
-        let mut session = Session::new(welcomed);
+        let mut session = Session::new(welcomed, self.shared.heard.clone());
         let mut racing = tokio::task::JoinSet::new();
         let mut suspect = false;
         // Connections of our own that may have been let in without our hearing of it.
@@ -307,7 +317,7 @@ impl Run {
                     match raced {
                         Ok(Ok(welcomed)) => {
                             self.announce(&welcomed);
-                            self.let_linger(std::mem::replace(&mut session, Session::new(welcomed)));
+                            self.let_linger(std::mem::replace(&mut session, Session::new(welcomed, self.shared.heard.clone())));
                             suspect = false;
                             has_raced = false;
                         }
@@ -347,7 +357,7 @@ impl Run {
                     while let Some(raced) = racing.join_next().await {
                         if let Ok(Ok(welcomed)) = raced {
                             self.announce(&welcomed);
-                            session = Session::new(welcomed);
+                            session = Session::new(welcomed, self.shared.heard.clone());
                             suspect = false;
                             break;
                         }

@@ -12,6 +12,7 @@ use protocol::control::{
 };
 use protocol::handshake::{AgentHandshake, Answer, VERSION_MAX, VERSION_MIN};
 use protocol::id::InstanceId;
+use tokio::sync::watch;
 use tokio::time::{Instant, Sleep, sleep_until};
 
 use crate::clock;
@@ -203,12 +204,16 @@ pub(crate) struct Session {
     last_request: Instant,
     // Wall and monotonic reading taken together, to notice a sleep.
     awake: (u64, Instant),
+    heard: watch::Sender<Option<Instant>>,
 }
 
 impl Session {
-    pub(crate) fn new(welcomed: Welcomed) -> Self {
+    /// `heard` is told when the server last gave a sign of life.
+    pub(crate) fn new(welcomed: Welcomed, heard: watch::Sender<Option<Instant>>) -> Self {
         let now = Instant::now();
+        heard.send_replace(Some(now));
         Self {
+            heard,
             link: welcomed.link,
             held: welcomed.held,
             say: welcomed.say,
@@ -273,6 +278,7 @@ impl Session {
                     Ok((send, recv)) => {
                         let now = Instant::now();
                         self.last_request = now;
+                        self.heard.send_replace(Some(now));
                         self.ping_at(self.next_ping.min(now + PING_BUSY));
                         return Happened::Exchange(send, recv);
                     }
@@ -293,6 +299,7 @@ impl Session {
             let Ok(Some(frame)) = frame else {
                 return Happened::Gone(self.link.closed().await);
             };
+            self.heard.send_replace(Some(Instant::now()));
             match Control::read(&frame) {
                 Ok(Some(Control::Ping(nonce))) => {
                     self.tell(&Control::Pong(nonce)).await;
