@@ -1,6 +1,6 @@
 //! The command line. Every verb is one file below and one line in [`Verb`]; what verbs share is
 //! [`context`] (whom to talk to), [`ask`] (a few questions through the tunnel) and [`serve`] (forwarding until told
-//! to stop). How each ends is in [`exit`].
+//! to stop, on a [`screen`] where there is one). How each ends is in [`exit`].
 
 mod ask;
 mod backlog;
@@ -30,11 +30,13 @@ mod record;
 mod recorded;
 mod records;
 mod replay;
+mod screen;
 mod serve;
 mod signals;
 mod source;
 mod sources;
 mod status;
+mod surroundings;
 mod tail;
 mod trigger;
 mod up;

@@ -67,7 +67,7 @@ fn diagnostics(cli: &Cli) -> anyhow::Result<()> {
     let is_coloured = anstream::AutoStream::choice(&std::io::stderr()) != anstream::ColorChoice::Never;
     tracing_subscriber::fmt()
         .with_env_filter(filter)
-        .with_writer(std::io::stderr)
+        .with_writer(|| output::held::Stderr)
         .with_ansi(is_coloured)
         .init();
     Ok(())

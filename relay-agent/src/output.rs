@@ -4,6 +4,7 @@
 //! a terminal, see [`escape`]. What can be decided without a terminal is a pure function to lines of text.
 
 pub(crate) mod escape;
+pub(crate) mod held;
 pub(crate) mod json;
 pub(crate) mod live;
 pub(crate) mod printer;

@@ -1,6 +1,8 @@
 // Runs before the rest of the page is there: it asks who is looking, and for the first list, so that both answers are on
 // their way while the modules still are. It imports nothing, so that nothing holds it up.
 
+const FRESH_MS = 10_000;
+
 const started = new Map();
 
 const start = (url) => {
@@ -16,6 +18,12 @@ export function taken(url) {
   started.delete(url);
   return answer;
 }
+
+/** What was asked for before somebody signed in is worth nothing after. */
+export const forget = () => started.clear();
+
+// What nobody took by then is out of date.
+setTimeout(forget, FRESH_MS);
 
 const [path, search = ""] = location.hash.replace(/^#\/?/, "").split(/\?(.*)/s);
 const [page, name] = path.split("/");

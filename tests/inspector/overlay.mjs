@@ -23,6 +23,8 @@ export async function startOverlay(folder, behind) {
     if (headers.origin) headers.origin = `http://${host}`;
     const onward = ask({ hostname, port, method: request.method, path: request.url, headers }, (answer) => {
       response.writeHead(answer.statusCode, answer.headers);
+      // A stream begins with its head, and may have nothing to say for a while.
+      response.flushHeaders();
       answer.pipe(response);
     });
     onward.on("error", () => response.destroy());

@@ -25,5 +25,7 @@ mod sharing;
 #[cfg(target_os = "linux")]
 mod stewardship;
 mod stored;
+#[cfg(unix)]
+mod terminal;
 mod tunnel_life;
 mod walls;

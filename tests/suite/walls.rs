@@ -111,6 +111,16 @@ fn what_decides_does_not_wait() {
         "relay-server/src/jq/transform.rs",
         "relay-server/src/refusal.rs",
         "relay-server/src/model.rs",
+        "relay-agent/src/cli/screen/curl.rs",
+        "relay-agent/src/cli/screen/detail.rs",
+        "relay-agent/src/cli/screen/draft.rs",
+        "relay-agent/src/cli/screen/draw.rs",
+        "relay-agent/src/cli/screen/keys.rs",
+        "relay-agent/src/cli/screen/rows.rs",
+        "relay-agent/src/cli/screen/state.rs",
+        "relay-agent/src/cli/screen/summary.rs",
+        "relay-agent/src/cli/screen/text.rs",
+        "relay-agent/src/cli/screen/update.rs",
         "relay-agent/src/forward/response_gate.rs",
         "relay-agent/src/target.rs",
     ];
@@ -123,6 +133,12 @@ fn what_decides_does_not_wait() {
     for name in pure {
         assert!(root().join(name).is_file(), "{name} has moved; so must this wall");
     }
+}
+
+#[test]
+fn the_terminal_is_drawn_in_one_place() {
+    only_in("ratatui", &ALL, &["relay-agent/src/cli/screen"]);
+    only_in("crossterm", &ALL, &["relay-agent/src/cli/screen"]);
 }
 
 #[test]

@@ -84,7 +84,7 @@ fn write_body(record: &Value) -> anyhow::Result<Exit> {
 }
 
 /// What came of checking a signature, in words.
-fn signature(event: &Value) -> Option<String> {
+pub(super) fn signature(event: &Value) -> Option<String> {
     Some(match (records::text(event, "signature")?, records::text(event, "signature_text")) {
         ("verified", _) => "good: the provider signed this body".to_owned(),
         ("sender_verified", _) => "good: the provider sent it; the body itself is not signed".to_owned(),

@@ -86,7 +86,7 @@ pub(super) async fn body(
 }
 
 /// An event as a fixture without its body.
-fn head_of(event: &Value, id: EventId) -> Result<Fixture, RecordedError> {
+pub(super) fn head_of(event: &Value, id: EventId) -> Result<Fixture, RecordedError> {
     let unreadable = RecordedError::Unreadable;
     let exact = event.get("exact").filter(|exact| exact.is_object());
     let decoded =

@@ -1,5 +1,6 @@
 //! Forwarding until told to stop: prints what happens, drains on the first signal, gives up on the second.
 
+mod log;
 mod returning;
 mod terminal;
 
@@ -13,10 +14,12 @@ use futures_util::stream::FuturesUnordered;
 use protocol::control::ServeError;
 use protocol::id::{DestinationName, Slug};
 use relay_agent::inspector::{self, Inspector};
-use relay_agent::{Agent, AgentEvent, EndReason, LinkState, Route, Settings, clock};
+use relay_agent::{Agent, AgentEvent, EndReason, LinkState, Route, Settings};
 use serde_json::{Map, Value, json};
 use tokio::sync::mpsc::Receiver;
+use tokio::time::{Interval, MissedTickBehavior, interval};
 
+use self::log::Log;
 use self::returning::{Choice, Keep, Returning, Step};
 use self::terminal::{Answers, is_somebody_there};
 use super::ask::{AskError, refusal};
@@ -26,17 +29,21 @@ use super::filter::one_of;
 use super::provider::secret_body;
 use super::query::Query;
 use super::records;
+use super::screen::{self, Message, Wish};
 use super::signals::Signals;
-use crate::config::join_line::host_and_port;
-use crate::output::live::{Detail, LiveLog};
-use crate::output::printer::{Batch, Closed, Printer};
-use crate::output::{escape, json as lines, style, unit};
+use crate::output::printer::Closed;
 
 /// Most events shown in one go.
 const BATCH_MAX: usize = 64;
 
 /// Lines after which an open question is shown again: it is still in sight then.
 const ASK_AGAIN_LINES: usize = 10;
+
+/// How often a screen is told how the link fares.
+const PULSE: Duration = Duration::from_secs(1);
+
+/// Most questions of a screen under way at once.
+const ASKED_MAX: usize = 64;
 
 /// A call that broke with the link is made again so often, so far apart; each waits for the link by itself.
 const CALL_TRIES: u32 = 5;
@@ -76,6 +83,9 @@ impl ServeEnd {
 /// What forwarding verbs take besides their routes.
 #[derive(Debug, Clone, Copy, clap::Args)]
 pub(super) struct Wishes {
+    /// Plain lines, also on a terminal
+    #[arg(long)]
+    plain: bool,
     /// What to do with events that waited while no agent was there: `all` delivers them, `latest` only the newest,
     /// `none` none of them; `ask` asks [default: ask on a terminal, all elsewhere]
     #[arg(long, value_name = "WHICH", value_parser = choice)]
@@ -165,10 +175,11 @@ pub(super) async fn serve(
 ) -> anyhow::Result<Exit> {
     let mut signals = Signals::new()?;
     let choice = wishes.choice(context);
+    let is_plain = wishes.plain;
     for route in &mut settings.routes {
         route.backlog = choice.backlog();
     }
-    let log = Log::new(context, &settings);
+    let log = Log::new(context, &settings, is_plain);
     let standing = Standing::new(&settings.routes);
     let returning = Returning::new(&settings.routes, choice);
     let (agent, mut events) = Agent::start(settings);
@@ -181,13 +192,11 @@ pub(super) async fn serve(
         rule,
         calls: FuturesUnordered::new(),
         asked: None,
+        pulse: interval(PULSE),
     };
-    if let Some(inspector) = &inspector {
-        let url = format!("http://{}/", inspector.addr());
-        let object = |at: &str| json!({ "type": "inspector", "at": at, "url": url });
-        if !context.output.quiet {
-            serving.log.tell(&format!("inspector: {url}"), object)?;
-        }
+    serving.pulse.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    if let Some(inspector) = inspector.as_ref().filter(|_| !context.output.quiet) {
+        serving.log.inspector(inspector.addr())?;
     }
     let result = serving.run(&mut events, &mut signals).await;
     serving.leave();
@@ -197,13 +206,20 @@ pub(super) async fn serve(
         log.finish();
         return Err(reason.into());
     }
-    log.say("finishing what is in flight; Ctrl-C again stops at once");
+    log.stopping("finishing what is in flight; Ctrl-C again stops at once");
     let drained = {
         let mut drain = std::pin::pin!(agent.drain());
         loop {
             tokio::select! {
                 () = &mut drain => break true,
-                () = signals.next() => break false,
+                is_interrupt = signals.is_next_interrupt() => if !(is_interrupt && log.is_away()) {
+                    break false;
+                },
+                wish = log.wish() => match wish {
+                    Some(Wish::Stop) => break false,
+                    Some(Wish::Ask(_) | Wish::Answer(_)) => {}
+                    Some(Wish::Gone) | None => log.lose_screen(),
+                },
                 Some(event) = events.recv() => drop(log.show(&[event])),
             }
         }
@@ -237,6 +253,8 @@ impl From<ServeEnd> for ServeStop {
 enum Called {
     Cancelled(usize, Keep, Result<u64, String>),
     RuleSet(SourceWish, Result<(), AskError>),
+    /// Something the screen asked for.
+    Shown(Message),
 }
 
 type Call<'a> = Pin<Box<dyn Future<Output = Called> + 'a>>;
@@ -246,6 +264,8 @@ enum Turn {
     Stop,
     Called(Called),
     Line(Option<String>),
+    Wish(Option<Wish>),
+    Pulse,
 }
 
 /// Forwarding while it goes on.
@@ -258,6 +278,7 @@ struct Serving<'a> {
     calls: FuturesUnordered<Call<'a>>,
     /// The question as it was last shown, and how many lines have followed it.
     asked: Option<(String, usize)>,
+    pulse: Interval,
 }
 
 impl Serving<'_> {
@@ -271,7 +292,7 @@ impl Serving<'_> {
         let mut happened = Vec::with_capacity(BATCH_MAX);
         loop {
             happened.clear();
-            let is_asking = self.ask()?;
+            let is_asking = self.ask()? && self.log.has_lines();
             let line = async {
                 match is_asking {
                     true => answers.get_or_insert_with(Answers::new).line().await,
@@ -280,9 +301,16 @@ impl Serving<'_> {
             };
             let turn = tokio::select! {
                 count = events.recv_many(&mut happened, BATCH_MAX) => Turn::Events(count),
-                () = signals.next() => Turn::Stop,
+                is_interrupt = signals.is_next_interrupt() => {
+                    if is_interrupt && self.log.is_away() {
+                        continue;
+                    }
+                    Turn::Stop
+                }
+                _ = self.pulse.tick(), if !self.log.has_lines() => Turn::Pulse,
                 Some(called) = self.calls.next(), if !self.calls.is_empty() => Turn::Called(called),
                 line = line => Turn::Line(line),
+                wish = self.log.wish() => Turn::Wish(wish),
             };
             match turn {
                 Turn::Events(0) | Turn::Stop => return Ok(()),
@@ -292,13 +320,42 @@ impl Serving<'_> {
                     self.follow(steps)?;
                 }
                 Turn::Called(Called::RuleSet(rule, result)) => self.rule_is_set(&rule, result)?,
-                Turn::Line(line) => {
-                    let steps = self.returning.answered(line.as_deref());
+                Turn::Called(Called::Shown(message)) => self.log.inform(message),
+                Turn::Line(line) => self.answer(line.as_deref())?,
+                Turn::Wish(Some(Wish::Stop)) => return Ok(()),
+                Turn::Wish(Some(Wish::Gone)) => return Err(ServeEnd::from(Closed).into()),
+                Turn::Wish(Some(Wish::Answer(word))) => self.answer(Some(word))?,
+                Turn::Wish(Some(Wish::Ask(ask))) => self.look_up(ask),
+                // The screen broke, which is a bug of ours; forwarding does not end for it.
+                Turn::Wish(None) => {
+                    self.log.lose_screen();
                     self.asked = None;
-                    self.follow(steps)?;
+                }
+                Turn::Pulse => {
+                    for (at, target) in self.log.pulse(self.agent) {
+                        let look = async move { Message::Target(at, screen::missing(&target).await) };
+                        self.calls.push(Box::pin(async { Called::Shown(look.await) }));
+                    }
                 }
             }
         }
+    }
+
+    fn answer(&mut self, line: Option<&str>) -> Result<(), ServeEnd> {
+        let steps = self.returning.answered(line);
+        self.asked = None;
+        self.follow(steps)
+    }
+
+    /// Asks the server what the screen wants to know.
+    fn look_up(&mut self, ask: screen::Ask) {
+        if self.calls.len() >= ASKED_MAX {
+            return self
+                .log
+                .inform(Message::Told("too much is asked for at once; nothing was done".to_owned()));
+        }
+        let agent = self.agent;
+        self.calls.push(Box::pin(async move { Called::Shown(screen::call(agent, ask).await) }));
     }
 
     fn take(&mut self, happened: &[AgentEvent]) -> Result<(), ServeStop> {
@@ -358,13 +415,15 @@ impl Serving<'_> {
     /// Shows the question that is open, again after some lines. Says whether one is.
     fn ask(&mut self) -> Result<bool, ServeEnd> {
         let Some(question) = self.returning.question() else {
-            self.asked = None;
+            if self.asked.take().is_some() {
+                self.log.asked();
+            }
             return Ok(false);
         };
         let is_shown =
             self.asked.as_ref().is_some_and(|(shown, lines)| *shown == question && *lines < ASK_AGAIN_LINES);
         if !is_shown {
-            self.log.put(&style::paint(style::BOLD, &question))?;
+            self.log.ask(&question)?;
             self.asked = Some((question, 0));
         }
         Ok(true)
@@ -461,78 +520,6 @@ impl Standing {
             *refused = result.as_ref().err().cloned();
         }
         if self.0.values().all(Option::is_some) { result.as_ref().err().cloned() } else { None }
-    }
-}
-
-/// The log in whichever form stdout calls for.
-struct Log {
-    printer: Printer,
-    form: Form,
-}
-
-enum Form {
-    Lines(Box<LiveLog>),
-    Objects(Vec<Route>),
-}
-
-impl Log {
-    fn new(context: &Context, settings: &Settings) -> Self {
-        if context.output.logs_json() {
-            let printer = Printer::start(std::io::stdout(), |count| lines::skipped(count).to_string());
-            return Self { printer, form: Form::Objects(settings.routes.clone()) };
-        }
-        let detail = Detail { quiet: context.output.quiet, ids: context.is_verbose() };
-        let server = host_and_port(&settings.server);
-        let lines = LiveLog::new(server, &settings.routes, context.zone.clone(), detail);
-        let skipped =
-            |count| style::paint(style::DIM, &format!("… {count} lines left out: the terminal stood still"));
-        Self { printer: Printer::start(anstream::stdout(), skipped), form: Form::Lines(Box::new(lines)) }
-    }
-
-    /// Shows what happened. Says in how many lines.
-    fn show(&mut self, events: &[AgentEvent]) -> Result<usize, Closed> {
-        let now_ms = clock::unix_ms();
-        let mut batch = Batch::default();
-        match &mut self.form {
-            Form::Lines(log) => {
-                let lines = events.iter().flat_map(|event| log.lines(event, now_ms));
-                lines.for_each(|line| batch.line(&line));
-            }
-            Form::Objects(routes) => {
-                let at = unit::rfc3339(now_ms);
-                events.iter().for_each(|event| lines::write(event, routes, &at, &mut batch));
-            }
-        }
-        let lines = batch.lines();
-        self.printer.print(batch).map(|()| lines)
-    }
-
-    /// A word to the person at the terminal.
-    fn say(&mut self, text: &str) {
-        if let Form::Lines(log) = &self.form {
-            let line = log.timed(clock::unix_ms(), text);
-            let _ = self.put(&line);
-        }
-    }
-
-    /// Something that was done, in the form that is asked for.
-    fn tell(&mut self, text: &str, object: impl Fn(&str) -> Value) -> Result<(), Closed> {
-        let now_ms = clock::unix_ms();
-        let line = match &self.form {
-            Form::Lines(log) => log.timed(now_ms, &escape::value(text)),
-            Form::Objects(_) => object(&unit::rfc3339(now_ms)).to_string(),
-        };
-        self.put(&line)
-    }
-
-    fn put(&mut self, line: &str) -> Result<(), Closed> {
-        let mut batch = Batch::default();
-        batch.line(line);
-        self.printer.print(batch)
-    }
-
-    fn finish(self) {
-        self.printer.finish();
     }
 }
 

@@ -21,9 +21,15 @@ impl Signals {
     /// Waits for the next one.
     #[cfg(unix)]
     pub(crate) async fn next(&mut self) {
+        self.is_next_interrupt().await;
+    }
+
+    /// Waits for the next one. Says whether it was Ctrl-C, which may be meant for somebody else at the same terminal.
+    #[cfg(unix)]
+    pub(crate) async fn is_next_interrupt(&mut self) -> bool {
         tokio::select! {
-            _ = self.interrupt.recv() => {}
-            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => true,
+            _ = self.terminate.recv() => false,
         }
     }
 
@@ -38,5 +44,12 @@ impl Signals {
     #[cfg(not(unix))]
     pub(crate) async fn next(&mut self) {
         let _ = tokio::signal::ctrl_c().await;
+    }
+
+    /// Waits for the next one.
+    #[cfg(not(unix))]
+    pub(crate) async fn is_next_interrupt(&mut self) -> bool {
+        self.next().await;
+        true
     }
 }

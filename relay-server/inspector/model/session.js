@@ -1,5 +1,6 @@
 // Who is looking, and what they may do. The server decides; this only keeps the page from offering what it would refuse.
 
+import { forget } from "../first.js";
 import { ApiError, get, post, remove, signedOut } from "./api.js";
 import { hasSignedIn } from "./settings.js";
 import { Signal } from "./signal.js";
@@ -17,6 +18,7 @@ export async function begin() {
     signedOut.set(false);
     session.set({ phase: "in", token, program, canSignOut: hasSignedIn.value });
   } catch (error) {
+    forget();
     if (error instanceof ApiError && error.status === 401) session.set({ phase: "out", was: session.value.was });
     else session.set({ phase: "failed", error });
   }

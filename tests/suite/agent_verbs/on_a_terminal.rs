@@ -1,4 +1,4 @@
-//! The question of what shall become of what waited, asked on a real terminal.
+//! The question of what shall become of what waited, asked in lines on a real terminal.
 
 use std::fs::{File, OpenOptions};
 use std::io::{Read, Write};
@@ -29,7 +29,7 @@ impl OnTerminal {
         let slave = OpenOptions::new().read(true).write(true).open(name).expect("opens");
         // The terminal has to be the program's own, or it would not be asked.
         let mut of_session = Command::new("setsid");
-        of_session.arg("--ctty").arg(command.get_program()).args(command.get_args());
+        of_session.arg("--ctty").arg(command.get_program()).args(command.get_args()).arg("--plain");
         of_session.envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
         let stdio = || Stdio::from(slave.try_clone().expect("another"));
         let child = of_session.stdin(stdio()).stdout(stdio()).stderr(stdio()).spawn().expect("setsid runs");
