@@ -361,6 +361,13 @@ impl Provider {
         !(text("keys") == Some("jwks") || matches!(text("name"), Some("aws_sns" | "paypal")))
     }
 
+    /// Whether a secret of the source is sent along in the URL or the body: whoever reads a request can forge others.
+    #[must_use]
+    pub fn sends_secret_openly(&self) -> bool {
+        let text = |key| self.verify.get(key).and_then(toml::Value::as_str).unwrap_or_default();
+        text("kind") == "token" && text("from").split('|').any(|place| !place.starts_with("header:"))
+    }
+
     /// What happened: `pull_request.opened`. Without control characters and at most 100 bytes.
     #[must_use]
     pub fn event_name(&self, request: &Request<'_>) -> Option<String> {

@@ -168,6 +168,12 @@ impl Verifier {
         }
     }
 
+    /// Whether more is checked than what a secret is for: then nothing passes without one, not even unchecked.
+    #[must_use]
+    pub fn checks_more(&self) -> bool {
+        !self.0.also.is_empty()
+    }
+
     /// Whether [`Verifier::sign`] can succeed.
     #[must_use]
     pub fn can_sign(&self) -> bool {

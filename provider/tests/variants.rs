@@ -284,4 +284,8 @@ fn tokens_of_microsofts_are_for_one_directory_one_application_and_from_one() {
     assert!(not_for_us(notified("state", &[right.clone(), other])));
     assert!(notified("state", &["x".to_owned()]).is_err());
     assert!(notified("guess", &[right]).is_err());
+    let without = verifier("msgraph", &[("tenant", "tenant-1"), ("app_id", "app-1"), ("jwks", &set)], &[]);
+    assert!(without.checks_more(), "nothing comes in unchecked");
+    assert!(provider::find("msgraph").is_some_and(provider::Provider::sends_secret_openly));
+    assert!(!provider::find("gitlab").is_some_and(provider::Provider::sends_secret_openly));
 }

@@ -186,6 +186,9 @@ fn check<B>(request: &Request<B>) -> Result<(), (StatusCode, &'static str, &'sta
     let origin = request.headers().get(ORIGIN).and_then(|origin| origin.to_str().ok());
     let is_same_origin = origin.is_none_or(|origin| origin.strip_prefix("http://") == Some(host));
     let is_reading = matches!(*request.method(), Method::GET | Method::HEAD);
+    // Browsers say so where they send no `Origin`: images, scripts, what a page opens in secret.
+    let site = request.headers().get("sec-fetch-site").and_then(|site| site.to_str().ok());
+    let is_same_origin = is_same_origin && site.is_none_or(|site| matches!(site, "same-origin" | "none"));
     if !is_same_origin || !(is_reading || request.headers().contains_key(OURS)) {
         let message = "a call that changes something has to come from the inspector's own page";
         return Err((StatusCode::FORBIDDEN, "cross_site", message));
@@ -195,6 +198,12 @@ fn check<B>(request: &Request<B>) -> Result<(), (StatusCode, &'static str, &'sta
     let is_known = path == "/"
         || path.starts_with("/inspector/")
         || (path.starts_with("/api/v1/") && path != "/api/v1/session");
+    // What would give a stranger on this machine more than it has.
+    let is_kept_back = path.starts_with("/api/v1/tokens") || path.ends_with("/secret");
+    if is_kept_back {
+        let message = "tokens and signing secrets are managed at the server's own inspector";
+        return Err((StatusCode::FORBIDDEN, "scope_refused", message));
+    }
     if is_known { Ok(()) } else { Err((StatusCode::NOT_FOUND, "route_not_found", "there is no such page")) }
 }
 
@@ -264,6 +273,12 @@ mod tests {
             (403, "POST", "/api/v1/events/evt_1/replay", &[HOST, OURS, ("Origin", "http://evil.example")]),
             (403, "GET", "/api/v1/events", &[HOST, ("Origin", "null")]),
             (403, "GET", "/api/v1/events", &[HOST, ("Origin", "http://127.0.0.1:3000")]),
+            (403, "GET", "/api/v1/events?q=x", &[HOST, ("Sec-Fetch-Site", "cross-site")]),
+            (403, "GET", "/api/v1/events", &[HOST, ("Sec-Fetch-Site", "same-site")]),
+            (200, "GET", "/api/v1/events", &[HOST, ("Sec-Fetch-Site", "same-origin")]),
+            (200, "GET", "/", &[HOST, ("Sec-Fetch-Site", "none")]),
+            (403, "POST", "/api/v1/tokens", &[HOST, OURS]),
+            (403, "GET", "/api/v1/sources/a/destinations/b/secret", &[HOST]),
             (404, "GET", "/metrics", &[HOST]),
             (404, "POST", "/api/v1/session", &[HOST, OURS]),
         ];

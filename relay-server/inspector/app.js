@@ -76,7 +76,7 @@ function App() {
     ${phase === "in" && html`<${Page} />`}
     ${phase === "out" && html`<${SignIn} was=${was} />`}
     ${phase === "failed" && html`<main class="centered"><h1>Inspector</h1><${Trouble} error=${error} retry=${begin} /></main>`}
-    ${phase === "asking" && html`<main class="centered"><p class="dim" role="status">Asking the server who you are…</p></main>`}
+    ${phase === "asking" && html`<main class="centered"><p class="dim loading" role="status">Asking the server who you are…</p></main>`}
     <${Host} />`;
 }
 

@@ -95,6 +95,10 @@ pub struct ApiState {
     pub overviews: Overviews,
     /// Who is signed in to the inspector.
     pub sessions: Sessions,
+    /// Held while a file of events is made.
+    pub exporting: Arc<Mutex<()>>,
+    /// Held while events are searched for: one at a time, so that lists are not kept waiting.
+    pub searching: Arc<Mutex<()>>,
     /// Held while rules are read, checked against each other and written back.
     pub changing: Arc<Mutex<()>>,
     /// Agents connected for a project.

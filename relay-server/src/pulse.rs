@@ -2,6 +2,7 @@
 //! people who look whether all is well; it begins anew with the server.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, RwLock};
 
 use crate::model::{EventRecord, Outcome, SignatureSeen, SourceId};
@@ -42,9 +43,9 @@ pub struct Hour {
     pub p99_us: Option<u64>,
 }
 
-/// All sources. Cheap to clone.
+/// All sources, and the minute in which there was no room for another. Cheap to clone.
 #[derive(Clone, Default)]
-pub struct Pulse(Arc<RwLock<HashMap<SourceId, Mutex<Beat>>>>);
+pub struct Pulse(Arc<RwLock<HashMap<SourceId, Mutex<Beat>>>>, Arc<AtomicU64>);
 
 /// What is kept of a source: rings, in which a place is valid for the minute (or slot) that stands beside it.
 struct Beat {
@@ -76,9 +77,16 @@ impl Pulse {
                 return beat.lock().expect("beat lock").see(one, head_us, now_ms);
             }
         }
+        let minute = now_ms / 60_000;
+        if self.1.load(Ordering::Relaxed) == minute {
+            return;
+        }
         let mut all = self.0.write().expect("pulse lock");
         if all.len() >= SOURCES_MAX {
             all.retain(|_, beat| !beat.get_mut().expect("beat lock").is_quiet(now_ms));
+            // Once a minute: this looks at all of them.
+            let is_still_full = all.len() >= SOURCES_MAX;
+            self.1.store(if is_still_full { minute } else { 0 }, Ordering::Relaxed);
         }
         if all.len() < SOURCES_MAX {
             let beat = all.entry(record.source).or_default();

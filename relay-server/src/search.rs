@@ -122,6 +122,16 @@ impl Search {
         (self.since_ms, self.until_ms)
     }
 
+    /// How much work it is to judge an event, in words.
+    #[must_use]
+    pub fn weight(&self) -> usize {
+        let words = |what: &What| match what {
+            What::Source(all) | What::Event(all) | What::Path(all) => all.len(),
+            _ => 1,
+        };
+        self.terms.iter().map(|term| words(&term.what)).sum::<usize>().max(1)
+    }
+
     /// Looks for less: what the filters of a list say too.
     #[must_use]
     pub fn narrowed(mut self, only: &Only) -> Self {

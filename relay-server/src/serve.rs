@@ -16,14 +16,13 @@ use socket2::{SockRef, TcpKeepalive};
 use tokio::net::TcpListener;
 
 use crate::activity::Activity;
-use crate::allowance::Allowance;
 use crate::api::{self, AgentView, ApiState};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::delivery::dispatcher::{Dispatcher, Parts};
 use crate::delivery::intake::Intake;
 use crate::delivery::live::Live;
-use crate::delivery::recording::{LOOKED_INTO_PER_S_MAX, Recorder};
+use crate::delivery::recording::Recorder;
 use crate::delivery::turns::Turns;
 use crate::delivery::under_way::UnderWay;
 use crate::delivery::url::UrlSender;
@@ -332,6 +331,8 @@ impl Server {
         let api_state = ApiState {
             pulse: pulse.clone(),
             overviews: Default::default(),
+            exporting: Default::default(),
+            searching: Default::default(),
             store: store.clone(),
             metrics: Arc::clone(&metrics),
             activity: activity.clone(),
@@ -388,7 +389,6 @@ impl Server {
             pulse,
             smee: smee.clone(),
             clock: clock.clone(),
-            looked_into: Allowance::new(LOOKED_INTO_PER_S_MAX),
         });
         let ingress = Arc::new(Ingress {
             router: Router::new(store.clone(), config.public.domain.clone()),

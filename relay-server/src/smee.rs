@@ -1,8 +1,8 @@
 //! The event stream of smee.io, for its clients and for Probot: whoever asks a source's URL for one hears each event that
 //! comes from then on, as JSON. Sources offer it only where their rules say so.
 //!
-//! It is a way out beside all others, and promises what smee.io does: who listens hears, what is told too fast or while
-//! nobody listens is not told again. An event that was heard so waits for no agent.
+//! It is a way out beside all others, and promises what smee.io does: who listens hears; what is told too fast, is too
+//! large, or comes while nobody listens is not told again. Deliveries are made as if nobody listened.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
@@ -18,18 +18,21 @@ use tokio::time::{Interval, MissedTickBehavior, interval};
 
 use crate::model::{EventRecord, Outcome, SourceId};
 
-/// Events a listener may be behind before it misses some.
-const BACKLOG: usize = 256;
+/// Events a listener may be behind before it misses some: with [`MESSAGE_BYTES_MAX`] 8 MiB a source, for whoever knows its
+/// URL and reads nothing.
+const BACKLOG: usize = 32;
 
 /// Listeners of one source, and in all. Each holds a connection.
 const LISTENERS_PER_SOURCE_MAX: usize = 16;
 const LISTENERS_MAX: usize = 1_024;
 
-/// Largest body that is told: one message is built in memory, and read as JSON.
-pub const BODY_BYTES_MAX: usize = 1024 * 1024;
+/// Longest message; larger events are not told.
+const MESSAGE_BYTES_MAX: usize = 256 * 1024;
 
-/// A sign of life: proxies close what is silent for a minute.
-const PING_EVERY: Duration = Duration::from_secs(20);
+/// How often it is looked whether the stream is offered still, and after how many looks there is a sign of life: proxies
+/// close what is silent for a minute.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+const SILENT_LOOKS_MAX: u32 = 20;
 
 /// Who listens. Cheap to clone.
 #[derive(Clone, Default)]
@@ -45,11 +48,16 @@ impl Smee {
         self.0.lock().expect("smee lock").get(&source).is_some_and(|sender| sender.receiver_count() > 0)
     }
 
-    /// The stream of a source, as bytes of Server-Sent Events; `None` where as many listen as may.
+    /// The stream of a source, as bytes of Server-Sent Events, for as long as `is_offered`; `None` where as many listen as
+    /// may.
     ///
     /// # Panics
     /// When another thread panicked here.
-    pub fn listen(&self, source: SourceId) -> Option<impl Stream<Item = Bytes> + Send + use<>> {
+    pub fn listen<F: Fn() -> bool + Send + 'static>(
+        &self,
+        source: SourceId,
+        is_offered: F,
+    ) -> Option<impl Stream<Item = Bytes> + Send + use<F>> {
         let receiver = {
             let mut all = self.0.lock().expect("smee lock");
             all.retain(|_, sender| sender.receiver_count() > 0);
@@ -60,10 +68,11 @@ impl Smee {
             }
             sender.subscribe()
         };
-        let mut pings = interval(PING_EVERY);
-        pings.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut looks = interval(LOOK_EVERY);
+        looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let first = Bytes::from_static(b"event: ready\ndata: {}\n\n");
-        Some(futures_util::stream::unfold((Some(first), receiver, pings), next))
+        let listener = Listener { first: Some(first), receiver, looks, silent_looks: 0, is_offered };
+        Some(futures_util::stream::unfold(listener, next))
     }
 
     /// Tells an event that came in.
@@ -71,35 +80,58 @@ impl Smee {
     /// # Panics
     /// When another thread panicked here.
     pub fn tell(&self, record: &EventRecord) {
-        let is_let_in =
-            !matches!(record.outcome, Outcome::Refused(_) | Outcome::Greeted(_) | Outcome::Duplicate);
-        if !is_let_in || record.body.is_truncated() || record.body.is_in_file {
+        // Of the others nobody knows who sent them, or their sender comes again.
+        let is_let_in = matches!(record.outcome, Outcome::Answered | Outcome::Accepted(_));
+        let is_small = record.body.total_bytes <= MESSAGE_BYTES_MAX as u64;
+        if !is_let_in || !is_small || record.body.is_truncated() || record.body.is_in_file {
             return;
         }
         let sender = self.0.lock().expect("smee lock").get(&record.source).cloned();
         if let Some(sender) = sender.filter(|sender| sender.receiver_count() > 0) {
-            let _ = sender.send(message(record));
+            let message = message(record);
+            if message.len() <= MESSAGE_BYTES_MAX {
+                let _ = sender.send(message);
+            }
         }
     }
 }
 
-async fn next(
-    (first, mut receiver, mut pings): (Option<Bytes>, Receiver<Bytes>, Interval),
-) -> Option<(Bytes, (Option<Bytes>, Receiver<Bytes>, Interval))> {
-    if let Some(first) = first {
-        return Some((first, (None, receiver, pings)));
+struct Listener<F> {
+    first: Option<Bytes>,
+    receiver: Receiver<Bytes>,
+    looks: Interval,
+    silent_looks: u32,
+    is_offered: F,
+}
+
+async fn next<F: Fn() -> bool>(mut listener: Listener<F>) -> Option<(Bytes, Listener<F>)> {
+    if let Some(first) = listener.first.take() {
+        return Some((first, listener));
     }
-    let bytes = loop {
-        tokio::select! {
-            told = receiver.recv() => match told {
-                Ok(bytes) => break bytes,
-                Err(RecvError::Lagged(_)) => {}
-                Err(RecvError::Closed) => return None,
-            },
-            _ = pings.tick() => break Bytes::from_static(b"event: ping\ndata: {}\n\n"),
+    loop {
+        let told = tokio::select! {
+            told = listener.receiver.recv() => Some(told),
+            _ = listener.looks.tick() => None,
+        };
+        // Its owner may have ended it meanwhile.
+        if !(listener.is_offered)() {
+            return None;
         }
-    };
-    Some((bytes, (None, receiver, pings)))
+        let bytes = match told {
+            Some(Ok(bytes)) => bytes,
+            Some(Err(RecvError::Lagged(_))) => continue,
+            Some(Err(RecvError::Closed)) => return None,
+            None => {
+                listener.silent_looks += 1;
+                if listener.silent_looks < SILENT_LOOKS_MAX {
+                    continue;
+                }
+                Bytes::from_static(b"event: ping\ndata: {}\n\n")
+            }
+        };
+        listener.silent_looks = 0;
+        return Some((bytes, listener));
+    }
 }
 
 /// An event as smee.io tells it: header fields by their lower-case names, the body as JSON, the query, a time.
@@ -203,19 +235,17 @@ mod tests {
     async fn who_listens_hears_what_was_let_in() {
         let smee = Smee::default();
         assert!(!smee.is_heard(SourceId(1)));
-        let mut heard = Box::pin(smee.listen(SourceId(1)).expect("a place"));
+        let mut heard = Box::pin(smee.listen(SourceId(1), || true).expect("a place"));
         assert!(smee.is_heard(SourceId(1)) && !smee.is_heard(SourceId(2)));
         assert!(heard.next().await.expect("alive").starts_with(b"event: ready"));
         let mut refused = record("text/plain", b"forged");
         refused.outcome = Outcome::Refused("signature_invalid");
         smee.tell(&refused);
         smee.tell(&record("text/plain", b"good"));
-        let mut next = heard.next().await.expect("alive");
-        if next.starts_with(b"event: ping") {
-            next = heard.next().await.expect("alive");
-        }
+        let next = heard.next().await.expect("alive");
         assert!(String::from_utf8_lossy(&next).contains("good"));
-        let others: Vec<_> = (0..LISTENERS_PER_SOURCE_MAX).filter_map(|_| smee.listen(SourceId(1))).collect();
+        let others: Vec<_> =
+            (0..LISTENERS_PER_SOURCE_MAX).filter_map(|_| smee.listen(SourceId(1), || true)).collect();
         assert_eq!(others.len(), LISTENERS_PER_SOURCE_MAX - 1);
         drop((heard, others));
         assert!(!smee.is_heard(SourceId(1)));

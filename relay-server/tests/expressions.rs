@@ -46,6 +46,8 @@ async fn house() -> House {
         sessions: Default::default(),
         pulse: Default::default(),
         overviews: Default::default(),
+        exporting: Default::default(),
+        searching: Default::default(),
         senders: Senders::new(vault, "https://relay.example", urls.clone(), clock.clone()),
         store,
         metrics: Arc::default(),

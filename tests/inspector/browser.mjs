@@ -7,7 +7,7 @@ import { until } from "./promise.mjs";
 export const offences = [];
 
 /** What the browser itself says about an answer that is meant to be a refusal. */
-const REFUSALS = [/\/api\/v1\/(whoami|session|sources|events(\?.*)?)$/, /\/api\/v1\/events\?/, /\/api\/v1\/events\/stream/];
+const REFUSALS = [/\/api\/v1\/(whoami|session|sources|events(\?.*)?)$/, /\/api\/v1\/events\?/, /\/api\/v1\/sources\/\w+$/, /\/api\/v1\/events\/stream/];
 
 export function openBrowser() {
   return puppeteer.launch({ executablePath: process.env.CHROMIUM, headless: true, args: ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run"] });

@@ -2,14 +2,15 @@
 
 import { equal, promise, until } from "./promise.mjs";
 
-export async function hold({ house, person }) {
+export async function hold({ house, person, agents }) {
   const { app } = house;
-  await person.open("#/sources/shop");
+  agents.push(await house.agent("steps"));
+  await person.open("#/sources/steps");
   await promise("a source is put on hold, and its webhooks wait", async () => {
     await person.press("Hold…");
     await person.press("Hold", "dialog footer");
     await person.sees(".held", "On hold");
-    for (let at = 1; at <= 4; at += 1) equal((await house.send("shop", `/held/${at}`, { headers: { "content-type": "application/json" }, body: `{"held":${at}}` })).status, 202);
+    for (let at = 1; at <= 4; at += 1) equal((await house.send("steps", `/held/${at}`, { headers: { "content-type": "application/json" }, body: `{"held":${at}}` })).status, 202);
     await person.sees(".oldest", "/held/1");
     equal(app.of("/held/").length, 0);
   });
@@ -41,9 +42,9 @@ export async function hold({ house, person }) {
   await promise("a paused source answers 503, a resumed one is as before", async () => {
     await person.press("Pause…", ".page-head");
     await person.press("Pause it", "dialog");
-    await until("503", async () => (await house.send("shop", "/paused", { body: "x" })).status === 503);
+    await until("503", async () => (await house.send("steps", "/paused", { body: "x" })).status === 503);
     await person.press("Resume", ".page-head");
-    await until("200", async () => (await house.send("shop", "/resumed", { body: "x" })).status === 200);
+    await until("200", async () => (await house.send("steps", "/resumed", { body: "x" })).status === 200);
     await person.quiet();
   });
 }

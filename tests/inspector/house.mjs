@@ -61,6 +61,7 @@ class Running {
 
 export async function openHouse(programs) {
   const folder = mkdtempSync(join(tmpdir(), "relay-inspector-"));
+  process.on("exit", () => rmSync(folder, { recursive: true, force: true }));
   const data = join(folder, "data");
   const server = new Running(join(programs, "relay-server"), ["serve", "--data", data, "--public", "127.0.0.1:0", "--tunnel", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--json"]);
   const ready = await server.line(({ type }) => type === "ready");
@@ -112,9 +113,7 @@ export async function openHouse(programs) {
 
     async close() {
       app.end();
-      const code = await server.end();
-      rmSync(folder, { recursive: true, force: true });
-      return code;
+      return server.end();
     },
   };
   return house;

@@ -8,8 +8,8 @@ const FIRST_LIST_MS = 1000;
 /** `[query, something that must be among what it finds, how many]`; null: any number but none. */
 const TERMS = [
   ["/orders/30", "/orders/30", 1], ["source:later", "/job/1", 3], ["method:PUT", "/put", 1], ["status:5xx", "/fail/1", 1], ["event:star.*", "star.created", 1],
-  ["path:/h/shop/orders/1*", "/orders/17", 11], ["outcome:accepted source:later", "/job/2", 3], ["signature:none", "/form", null], ["delivery:waiting", "/job/3", 3],
-  ['body:"needle in plain"', "/text", 1], ['header:"javascript:alert"', "gpj.exe", 1], ["since:1h -source:shop -source:first", "/job/1", 3], ["until:2020-01-01T00:00", null, 0],
+  ["path:/h/shop/orders/1*", "/orders/17", 11], ["outcome:accepted source:later", "/job/2", 3], ["signature:none", "/form", null], ["delivery:waiting", "/job/3", 5],
+  ['body:"needle in plain"', "/text", 1], ['header:"javascript:alert"', "gpj.exe", 1], ["since:1h -source:shop -source:first -source:kept", "/job/1", 3], ["until:2020-01-01T00:00", null, 0],
   ["source:later -/job/1", "/job/2", 2], ["status:404|5xx", "/fail/1", 1],
 ];
 
@@ -64,7 +64,7 @@ export async function list({ house, person }) {
       holds(count);
     });
   }
-  await promise("a mistake in a search is said under the field, and takes nothing away", async () => {
+  await promise("a mistake in a search is said under the field", async () => {
     await person.fill(".search input", "bogus:1");
     await person.key("Enter");
     await person.sees(".search-error", "bogus");

@@ -1,27 +1,45 @@
-// The pictures of the README, of a store full of what providers really send.
+// The pictures of the README: a house of its own, with what providers really send, signed and answered live by an app.
 
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { openPage } from "./browser.mjs";
+import { openHouse } from "./house.mjs";
 import { sleep, until } from "./promise.mjs";
 
-const SAMPLES = ["github push", "github pull_request", "stripe invoice.paid", "shopify orders/create", "slack app_mention", "github issues", "stripe customer.subscription.updated"];
+const SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
 
-export async function pictures({ house, context, agents }) {
+/** `[source, provider, event, path]` */
+const SENT = [
+  ["github", "github", "push"], ["billing", "stripe", "invoice.paid"], ["github", "github", "pull_request.opened"], ["shop", "shopify", "orders/create"],
+  ["chat", "slack", "app_mention"], ["github", "github", "workflow_run.completed"], ["billing", "stripe", "customer.subscription.updated", "/fail"], ["github", "github", "issues.opened"],
+];
+
+export async function pictures({ browser }) {
+  const house = await openHouse(process.argv[2]);
+  const context = await browser.createBrowserContext();
+  const agents = [];
+  const secret = join(house.folder, "secret");
+  writeFileSync(secret, SECRET);
+  for (const [slug, provider] of new Map(SENT.map(([source, provider]) => [source, provider]))) {
+    await house.api("POST", "/sources", { slug, rules: { provider: { name: provider } } });
+    await house.api("POST", `/sources/${slug}/secrets`, { secret: SECRET });
+    // Nobody serves this one: what comes waits.
+    if (slug !== "shop") agents.push(await house.agent(slug));
+  }
   const { env } = agents[0];
-  const extra = [];
-  for (const provider of [...new Set(SAMPLES.map((one) => one.split(" ")[0]))]) {
-    await house.api("POST", "/sources", { slug: provider, rules: { provider: { name: provider } } });
-    await house.api("POST", `/sources/${provider}/secrets`, { secret: "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw" }).catch(() => {});
-    extra.push(await house.agent(provider));
-  }
+  const refused = new Set();
   for (let round = 0; round < 4; round += 1) {
-    for (const sample of SAMPLES) await house.run(["trigger", ...sample.split(" ")], env).catch(() => {});
-    await house.send("shopify", round === 2 ? "/fail" : "", { headers: { "content-type": "application/json", "x-shopify-topic": "orders/paid" }, body: "{}" });
+    for (const [slug, provider, event, path = ""] of SENT) {
+      if (path && round % 2) continue;
+      await house.run(["trigger", provider, event, "--to", `${house.public}/h/${slug}${path}`, "--secret-file", secret], env).catch((error) => refused.add(`${provider} ${event}: ${error.stderr ?? error.message}`));
+    }
+    if (round === 1) await house.send("github", "", { headers: { "content-type": "application/json", "x-github-event": "push", "x-hub-signature-256": `sha256=${"0".repeat(64)}` }, body: "{}" });
   }
-  await sleep(300);
+  for (const one of refused) console.log(`--  ${one.trim().slice(0, 200)}`);
   const light = await openPage(context, house.page, { width: 1280, height: 800 });
-  await light.open("#/events");
+  await light.signIn(house.token);
   await light.page.waitForSelector(".row");
-  const { events } = await house.api("GET", "/events?q=source:stripe&limit=20");
+  const { events } = await house.api("GET", "/events?q=source:billing+status:200&limit=20");
   await light.go(`#/events/${(events.find(({ name }) => name === "invoice.paid") ?? events[0]).id}`);
   await until("the event", async () => (await light.text(".detail-head .facts")).includes("evt_"));
   await light.page.click("#tab-overview");
@@ -33,6 +51,7 @@ export async function pictures({ house, context, agents }) {
   await dark.sees(".table");
   await sleep(600);
   await dark.page.screenshot({ path: `${process.env.SCREENSHOTS}/inspector-overview.png` });
-  await dark.close();
-  for (const agent of extra) await agent.end();
+  await context.close();
+  for (const agent of agents) await agent.end();
+  await house.close();
 }

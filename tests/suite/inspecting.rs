@@ -119,6 +119,7 @@ async fn a_source_on_hold_is_stepped_through() {
     assert_eq!((second.body.as_slice(), second.values("relay-replay").len()), (&b"two"[..], 0), "no replay");
     assert_eq!(release(&held[0], json!({ "body": { "text": "edited" } })).await.0, 200);
     assert_eq!(app.wait_for(2).await[1].body, b"edited");
+    assert_eq!(release(&held[2], json!({ "destination": "other" })).await.0, 400, "not somewhere else");
     assert_eq!(release(&held[2], json!({ "method": "B A D" })).await.0, 400);
     assert_eq!(waiting().await, held[2..], "an edit that is refused leaves the original waiting");
 
@@ -151,8 +152,25 @@ async fn whoever_asks_for_a_stream_hears_what_smee_would_tell() {
     let heard = hears(&mut stream, "somebody does").await;
     assert!(!heard.contains("nobody listens"));
     let (_, waiting) = world.api("GET", "/deliveries?source=bot&state=waiting", None).await;
-    assert_eq!(waiting["deliveries"].as_array().map(Vec::len), Some(1), "what was heard waits for no agent");
-    drop(stream);
+    assert_eq!(
+        waiting["deliveries"].as_array().map(Vec::len),
+        Some(2),
+        "who listens takes nothing from anybody"
+    );
+    let (status, _) = world.api("PATCH", "/sources/bot", Some(json!({ "rules": { "smee": false } }))).await;
+    assert_eq!(status, 200);
+    assert_eq!(world.post("bot", b"{\"at\":\"a closed door\"}").await.status, 202);
+    let ended = async {
+        loop {
+            let some = stream.some().await;
+            assert!(!String::from_utf8_lossy(&some).contains("closed door"), "the owner has ended it");
+            if some.is_empty() {
+                return;
+            }
+        }
+    };
+    // At the latest with the next sign of life.
+    tokio::time::timeout(Duration::from_secs(30), ended).await.expect("the stream ends");
     world.end().await;
 }
 

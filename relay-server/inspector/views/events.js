@@ -1,7 +1,7 @@
 // The home page: events as they arrive, newest first, and beside them the one that is open. The list never moves under
 // the reader: while somebody scrolls, points or reads further down, what is new is counted and waits for its pill.
 
-import { html, useEffect, useMemo, useRef, useState } from "../vendor/preact.js";
+import { html, useEffect, useLayoutEffect, useMemo, useRef, useState } from "../vendor/preact.js";
 import { address, get, patch } from "../model/api.js";
 import { EventList } from "../model/event-list.js";
 import { moment, plural } from "../model/format.js";
@@ -46,7 +46,8 @@ export function Events({ name: open, q: query }) {
   const field = useRef(null);
   const names = sources.value?.sources.map(({ slug }) => slug) ?? [];
 
-  useEffect(() => {
+  // Before the first painting, and not after it: the answer is on its way, or there already.
+  useLayoutEffect(() => {
     reading.current.isAtTop = true;
     setTopId(null);
     document.querySelector(".rows")?.scrollTo({ top: 0 });

@@ -63,7 +63,7 @@ function Secrets({ slug, secrets, provider, why, onChange }) {
     ${secrets.length ? html`<ul class="lines">${secrets.map((one) => html`<li key=${one.id} class="bar"><span class="num">${one.id}</span><span class="grow"><${Text} text=${one.label || "without a label"} /> <span class="dim">${ago(one.created_at)}</span></span><${Button} class="small" why=${why} onClick=${() => forget(one)}>Forget…<//></li>`)}</ul>`
       : html`<p class="hint">There is none, so signatures are not checked.</p>`}
     <form class="inline-form" onSubmit=${add}>
-      <${Field} label=${provider?.secret ?? "Secret"} help="As the provider shows it. Kept encrypted, never shown again." control=${(rest) => html`<input ...${rest} type="password" class="mono" autocomplete="off" disabled=${Boolean(why)} value=${secret} onInput=${(event) => setSecret(event.target.value)} />`} />
+      <${Field} label="Secret" help=${`${provider?.secret ?? "As the provider shows it."} Kept encrypted, never shown again.`} control=${(rest) => html`<input ...${rest} type="password" class="mono" autocomplete="off" disabled=${Boolean(why)} value=${secret} onInput=${(event) => setSecret(event.target.value)} />`} />
       <${Field} label="Label" control=${(rest) => html`<input ...${rest} maxlength="200" disabled=${Boolean(why)} value=${label} onInput=${(event) => setLabel(event.target.value)} />`} />
       <button type="submit" disabled=${Boolean(why) || !secret}>Add</button></form>
     <${Trouble} error=${error} />`;

@@ -12,7 +12,8 @@ import { Text, Trouble } from "../parts/text.js";
 const SCOPES = [["agent", "agent: serves sources, sees their events"], ["read", "read: looks at everything, changes nothing"], ["admin", "admin: everything in the project"]];
 
 export function Tokens() {
-  const { value, error, again } = useAnswer((signal) => get("/tokens", {}, signal), []);
+  const isAgent = session.value.token?.scope === "agent";
+  const { value, error, again } = useAnswer((signal) => (isAgent ? null : get("/tokens", {}, signal)), []);
   const [isMaking, setMaking] = useState(false);
   const why = whyNotAdmin();
   const own = session.value.token?.id;
@@ -26,6 +27,7 @@ export function Tokens() {
   const tokens = [...(value?.tokens ?? [])].sort((one, other) => Boolean(one.revoked_at) - Boolean(other.revoked_at) || other.id - one.id);
   return html`<div class="padded">
     <${PageHead} title="Tokens" about="Who may do what."><${Button} class="primary" why=${why} onClick=${() => setMaking(true)}>New token<//><//>
+    ${isAgent && html`<p class="none">This page was opened with a token of scope agent, which may not see the others. Sign in at the server's own address with one of scope read or admin.</p>`}
     <${Trouble} error=${error} retry=${error?.status === 403 ? null : again} />
     ${tokens.length > 0 && html`<div class="table-box" tabindex="0" role="region" aria-label="All tokens"><table class="table">
       <thead><tr><th scope="col" class="end">No.</th><th scope="col">Label</th><th scope="col">Scope</th><th scope="col">Sources</th><th scope="col">Made</th><th scope="col">State</th><th scope="col"><span class="unseen-title">Actions</span></th></tr></thead>

@@ -317,6 +317,11 @@ pub(super) async fn release(
     if delivery.state != DeliveryState::Waiting {
         return Err(over());
     }
+    if wish.is_as_it_was() && wish.destination.is_some() {
+        return Err(ApiError::malformed(
+            "destination: a delivery goes to its own; a replay may go to another",
+        ));
+    }
     if wish.is_as_it_was() {
         if !state.store.release(delivery.id).await? {
             return Err(over());
@@ -324,13 +329,19 @@ pub(super) async fn release(
         let event = delivery.id.event.to_string();
         return Ok(Json(json!({ "event": event, "delivery": delivery.id.to_string() })));
     }
-    // Made first: an edit that is refused leaves the original where it was.
-    let made =
-        replay::edited(&state, &caller, &delivery.id.event.to_string(), wish, Some(delivery.destination))
+    let edited =
+        replay::edit(&state, &caller, &delivery.id.event.to_string(), wish, Some(delivery.destination))
             .await?;
-    if !state.store.cancel(delivery.id, "edited").await? {
-        state.store.cancel(made, "cancelled_by_person").await?;
+    // Never both: the original is withdrawn before its copy is there.
+    if !state.store.withdraw(delivery.id).await? {
         return Err(over());
     }
+    let made = match edited.take_in(&state).await {
+        Ok(made) => made,
+        Err(error) => {
+            state.store.put_back(delivery.id).await?;
+            return Err(error);
+        }
+    };
     Ok(Json(json!({ "event": made.event.to_string(), "delivery": made.to_string() })))
 }

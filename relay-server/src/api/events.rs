@@ -1,5 +1,7 @@
 //! Events: pages of them, one in full, and the bytes of one's body.
 
+use std::time::Duration;
+
 use axum::Json;
 use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Response};
@@ -10,6 +12,7 @@ use protocol::field::HeaderBlock;
 use protocol::id::EventId;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
+use tokio::time::timeout;
 
 use super::body::{self, BodyView};
 use super::deliveries::{self, Answers, DetailedDelivery};
@@ -21,7 +24,7 @@ use crate::model::{DeliveryState, SourceId, Times};
 use crate::search;
 use crate::store::{
     Beside, EVENTS_MAX, EventDetail, EventFilter, EventPage, EventSummary, MarkChange, Marked, Only,
-    OutcomeKind, PINNED_MAX,
+    OutcomeKind, PINNED_MAX, StoreError,
 };
 
 /// Events of a page when nothing is asked for.
@@ -211,6 +214,7 @@ pub(super) async fn find_all(
         let filter = EventFilter { project: caller.project(), sources, before, limit, only };
         return Ok(state.store.events(filter).await?);
     }
+    let _turn = timeout(SEARCH_TURN, state.searching.lock()).await.map_err(|_| StoreError::Busy)?;
     Ok(state.store.search(caller.project(), sources, before, limit, search).await?)
 }
 
@@ -262,8 +266,9 @@ pub(super) async fn mark(
         return Err(ApiError::malformed("note: at most 2000 bytes"));
     }
     let change = MarkChange { is_pinned: mark.pinned, note };
-    if state.store.mark(event.summary.id, change).await? == Marked::TooManyPinned {
-        let message = format!("{PINNED_MAX} events are pinned, which is all there may be: unpin some first");
+    if state.store.mark(caller.project(), event.summary.id, change).await? == Marked::TooManyPinned {
+        let message =
+            format!("at most {PINNED_MAX} events of 256 MiB together may be pinned: unpin some first");
         return Err(ApiError::new(StatusCode::CONFLICT, "too_many_pinned", message));
     }
     let marked = [event.summary];
@@ -322,11 +327,18 @@ fn exact(event: &EventDetail) -> Option<ExactView> {
     })
 }
 
+/// How long a search waits for those before it.
+const SEARCH_TURN: Duration = Duration::from_secs(5);
+
+/// Largest body that is read to find out who sent it: two dozen looks through it.
+const RECOGNISED_BYTES_MAX: usize = 64 * 1024;
+
 /// Whose webhook it looks to be, for the owner of a source that has no provider yet.
 fn recognised(state: &ApiState, slug: &str, event: &EventDetail) -> Option<&'static str> {
     state.store.source(slug).filter(|source| source.rules.provider.is_none())?;
     let url = std::str::from_utf8(&event.summary.target).ok()?;
-    let body = if event.body.is_truncated() { &[][..] } else { &event.body.bytes };
+    let is_read = !event.body.is_truncated() && event.body.bytes.len() <= RECOGNISED_BYTES_MAX;
+    let body = if is_read { &event.body.bytes } else { &[][..] };
     let request = provider::Request { method: &event.summary.method, url, headers: &event.headers, body };
     provider::recognise(&request).map(|provider| provider.name)
 }

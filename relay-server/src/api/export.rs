@@ -2,7 +2,7 @@
 
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
-use http::header::{CONTENT_DISPOSITION, CONTENT_TYPE};
+use http::header::{CONTENT_DISPOSITION, CONTENT_TYPE, HeaderName};
 use protocol::id::EventId;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -16,7 +16,7 @@ use crate::store::{EVENTS_MAX, Only};
 
 /// Most events of a file, and most bytes of it: what a person opens in an editor.
 const EXPORTED_MAX: usize = 1_000;
-const BYTES_MAX: usize = 64 * 1024 * 1024;
+const BYTES_MAX: usize = 16 * 1024 * 1024;
 
 /// Pages of a search that are looked through for them.
 const LOOKS_MAX: usize = 50;
@@ -42,7 +42,9 @@ pub(super) async fn export(
     caller: Caller,
     Params(wanted): Params<Wanted>,
 ) -> Result<Response, ApiError> {
-    let (mut shown, mut bytes) = (Vec::new(), 0);
+    // One file at a time: each is in memory until it is sent.
+    let _place = state.exporting.lock().await;
+    let (mut shown, mut bytes, mut is_cut) = (Vec::new(), 0, false);
     for id in found(&state, &caller, caller.sources(&state), &wanted.q).await? {
         // Deleted by retention in this moment.
         let Ok(event) = events::shown(&state, &caller, id).await else { continue };
@@ -53,6 +55,7 @@ pub(super) async fn export(
         let line = one.to_string();
         bytes += line.len();
         if bytes > BYTES_MAX {
+            is_cut = true;
             break;
         }
         shown.push(line);
@@ -64,7 +67,12 @@ pub(super) async fn export(
         Format::Har => ("application/json", "events.har", har(&shown)),
     };
     let disposition = format!("attachment; filename=\"{name}\"");
-    Ok(([(CONTENT_TYPE, media_type.to_owned()), (CONTENT_DISPOSITION, disposition)], text).into_response())
+    let headers = [
+        (CONTENT_TYPE, media_type.to_owned()),
+        (CONTENT_DISPOSITION, disposition),
+        (HeaderName::from_static("relay-truncated"), is_cut.to_string()),
+    ];
+    Ok((headers, text).into_response())
 }
 
 async fn found(

@@ -3,12 +3,13 @@
 mod problem;
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
 use serde::Serialize;
 use serde_json::{Value, json};
+use tokio::sync::Mutex;
 
 use self::problem::{Problem, Seen, problems};
 use super::error::ApiError;
@@ -48,7 +49,7 @@ struct LineView<'a> {
     hold: bool,
     agents: usize,
     accepted: u64,
-    delivered: u64,
+    delivered: Option<u64>,
     waiting: u64,
     dead: u64,
     cancelled: u64,
@@ -86,7 +87,9 @@ pub(super) async fn show(State(state): State<ApiState>, caller: Caller) -> Resul
 
 async fn lines(state: &ApiState, project: ProjectId) -> Result<Arc<Vec<Line>>, ApiError> {
     let now_ms = state.clock.now_ms();
-    let known = state.overviews.0.lock().expect("overview lock").get(&project).cloned();
+    // Held while it is counted: whoever asks meanwhile is told the same.
+    let mut overviews = state.overviews.0.lock().await;
+    let known = overviews.get(&project).cloned();
     if let Some((told_ms, lines)) = known
         && now_ms.abs_diff(told_ms) < FRESH_MS
     {
@@ -108,7 +111,7 @@ async fn lines(state: &ApiState, project: ProjectId) -> Result<Arc<Vec<Line>>, A
         Line { source, standing, hour, unserved, agents }
     };
     let lines = Arc::new(sources.into_iter().zip(standings).map(line).collect::<Vec<_>>());
-    state.overviews.0.lock().expect("overview lock").insert(project, (now_ms, Arc::clone(&lines)));
+    overviews.insert(project, (now_ms, Arc::clone(&lines)));
     Ok(lines)
 }
 

@@ -11,7 +11,7 @@ use super::error::ApiError;
 use super::identity::Caller;
 use super::input::Body;
 use super::{ApiState, deliveries, destinations, entrusted, events, rules};
-use crate::model::{DeliveryId, DestinationId, SourceId};
+use crate::model::{DeliveryId, DestinationId, EventRecord, SourceId};
 use crate::store::{NewDelivery, Replayed, Start};
 
 /// Largest body of a wish: one of 1 MiB as base64, or as text with some of it escaped.
@@ -37,18 +37,24 @@ pub(super) async fn event(
         let destination = destination(&state, &source, event.summary.source, wish.destination.as_deref())?;
         return again(&state, event.summary.id, destination).await;
     }
-    edited(&state, &caller, &id, wish, None).await.map(made)
+    edit(&state, &caller, &id, wish, None).await?.take_in(&state).await.map(made)
 }
 
-/// A delivery of an edited copy of an event: to the destination the wish names, or else to `otherwise`, or else to the
-/// primary.
-pub(super) async fn edited(
+/// An edited copy of an event, checked, and in nobody's hands yet.
+pub(super) struct Edited {
+    original: EventId,
+    record: Box<EventRecord>,
+    destination: DestinationId,
+}
+
+/// An edited copy of an event: for the destination the wish names, or else for `otherwise`, or else for the primary.
+pub(super) async fn edit(
     state: &ApiState,
     caller: &Caller,
     id: &str,
     wish: Wish,
     otherwise: Option<DestinationId>,
-) -> Result<DeliveryId, ApiError> {
+) -> Result<Edited, ApiError> {
     let (event, source) = events::find(state, caller, id).await?;
     caller.must_manage(&source)?;
     let destination = match (otherwise, &wish.destination) {
@@ -56,14 +62,21 @@ pub(super) async fn edited(
         (_, name) => destination(state, &source, event.summary.source, name.as_deref())?,
     };
     let original = event.summary.id;
-    let copy = state.store.next_event_id();
-    let record = wish.apply(event, copy)?;
-    if record.body.is_in_file {
-        entrusted::share_body(state, original, copy).await?;
+    let record = wish.apply(event, state.store.next_event_id())?;
+    Ok(Edited { original, record, destination })
+}
+
+impl Edited {
+    /// Keeps the copy, with a delivery of it.
+    pub(super) async fn take_in(self, state: &ApiState) -> Result<DeliveryId, ApiError> {
+        let copy = self.record.id;
+        if self.record.body.is_in_file {
+            entrusted::share_body(state, self.original, copy).await?;
+        }
+        let delivery = NewDelivery { destination: self.destination, start: Start::Replay };
+        entrusted::take_in(state, self.record, vec![delivery]).await?;
+        Ok(DeliveryId { event: copy, no: 1 })
     }
-    let delivery = NewDelivery { destination, start: Start::Replay };
-    entrusted::take_in(state, record, vec![delivery]).await?;
-    Ok(DeliveryId { event: copy, no: 1 })
 }
 
 /// `POST /deliveries/{id}/replay`: a new delivery of its event to the same destination.

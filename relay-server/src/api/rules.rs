@@ -142,6 +142,11 @@ pub(super) fn check_source(rules: &SourceRules) -> Result<(), ApiError> {
     if let Some(provider) = &rules.provider {
         check_provider(provider, &mut wrong);
     }
+    let is_open = rules.provider.as_ref().and_then(|rules| provider::find(&rules.name));
+    wrong.unless(
+        !(rules.smee && is_open.is_some_and(|provider| provider.sends_secret_openly())),
+        "rules.smee: this provider sends its secret in the URL or the body, and whoever listens would learn it",
+    );
     wrong.into_result()
 }
 

@@ -33,6 +33,12 @@ const LIFE_S: u64 = 12 * 60 * 60;
 /// People signed in at once; the one who came first has to sign in again past it.
 const SESSIONS_MAX: usize = 1_000;
 
+/// The same of one token, so that nobody who has one signs all others out.
+const SESSIONS_PER_TOKEN_MAX: usize = 20;
+
+/// Cookies looked at in one request.
+const COOKIES_MAX: usize = 8;
+
 /// Who is signed in. Cheap to clone.
 #[derive(Clone, Default)]
 pub struct Sessions(Arc<Mutex<VecDeque<Session>>>);
@@ -54,6 +60,12 @@ impl Sessions {
         let text = URL_SAFE_NO_PAD.encode(entropy::random::<32>());
         let mut all = self.0.lock().expect("sessions lock");
         all.retain(|session| session.ends_ms > now_ms);
+        let of_token = |session: &Session| session.token.id == token.id;
+        if all.iter().filter(|session| of_token(session)).count() >= SESSIONS_PER_TOKEN_MAX
+            && let Some(first) = all.iter().position(of_token)
+        {
+            all.remove(first);
+        }
         while all.len() >= SESSIONS_MAX {
             all.pop_front();
         }
@@ -75,20 +87,18 @@ impl Sessions {
     }
 }
 
-/// Our cookie, of all that the browser sends.
-fn cookie(headers: &HeaderMap) -> Option<&str> {
+/// Our cookies, of all that the browser sends: another program of this host may have left one of the same name.
+fn cookies(headers: &HeaderMap) -> impl Iterator<Item = &str> {
     let fields = headers.get_all(COOKIE).iter().filter_map(|field| field.to_str().ok());
-    let mut pairs = fields.flat_map(|field| field.split(';')).filter_map(|pair| pair.trim().split_once('='));
-    pairs.find(|(name, _)| *name == COOKIE_NAME).map(|(_, value)| value)
+    let pairs = fields.flat_map(|field| field.split(';')).filter_map(|pair| pair.trim().split_once('='));
+    pairs.filter(|(name, _)| *name == COOKIE_NAME).map(|(_, value)| value).take(COOKIES_MAX)
 }
 
 /// The token of whoever is signed in, if the call may be one of their page's.
 pub(super) fn token(parts: &Parts, state: &ApiState) -> Result<Option<Token>, ApiError> {
-    let Some(token) =
-        cookie(&parts.headers).and_then(|cookie| state.sessions.find(cookie, state.clock.now_ms()))
-    else {
-        return Ok(None);
-    };
+    let now_ms = state.clock.now_ms();
+    let found = cookies(&parts.headers).find_map(|cookie| state.sessions.find(cookie, now_ms));
+    let Some(token) = found else { return Ok(None) };
     let is_reading = matches!(parts.method, Method::GET | Method::HEAD);
     if !is_reading && !parts.headers.contains_key(OURS) {
         let message = "a call by cookie that changes something has to carry `Relay-Inspector: 1`";
@@ -115,9 +125,7 @@ pub(super) async fn begin(
 
 /// `DELETE /session`: signs out, and takes the cookie back.
 pub(super) async fn end(State(state): State<ApiState>, headers: HeaderMap) -> Response {
-    if let Some(cookie) = cookie(&headers) {
-        state.sessions.end(cookie);
-    }
+    cookies(&headers).for_each(|cookie| state.sessions.end(cookie));
     (StatusCode::NO_CONTENT, [(SET_COOKIE, set_cookie("", 0))]).into_response()
 }
 

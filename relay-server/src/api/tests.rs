@@ -108,6 +108,8 @@ async fn house() -> House {
         sessions: Sessions::default(),
         pulse: Default::default(),
         overviews: Default::default(),
+        exporting: Default::default(),
+        searching: Default::default(),
         senders: Senders::new(vault, "https://relay.example", urls.clone(), clock.clone()),
         store,
         metrics: Arc::default(),

@@ -15,6 +15,8 @@ const PARSED_BYTES_MAX: usize = 4 * 1024;
 #[must_use]
 pub fn key(rule: &Dedupe, known: &Known, headers: &HeaderBlock, body: &Captured) -> Option<DedupeKey> {
     let found = match &rule.by {
+        // What is in a file would have to be read for it.
+        DedupeBy::Provider if body.is_in_file && !known.id_alone => return None,
         DedupeBy::Provider => known.sender_id.as_ref()?.as_bytes().to_vec(),
         DedupeBy::Header(name) => headers.find(name)?.to_vec(),
         DedupeBy::Pointer(pointer) => value_at(body, pointer)?,
@@ -33,7 +35,6 @@ pub fn key(rule: &Dedupe, known: &Known, headers: &HeaderBlock, body: &Captured)
     // One id may stand for several events, and who is not verified may guess one.
     if rule.by == DedupeBy::Provider && !known.id_alone {
         hash.update(b"\0");
-        hash.update(&body.total_bytes.to_be_bytes());
         hash.update(&body.bytes);
     }
     let hash = hash.finish().as_ref()[..16].try_into().expect("SHA-256 has more than 16 bytes");

@@ -11,17 +11,12 @@ use super::capture::Capture;
 use super::intake::{StoredAnswer, Whole};
 use super::live::Flight;
 use crate::activity::Activity;
-use crate::allowance::Allowance;
 use crate::clock::Clock;
 use crate::metrics::Metrics;
 use crate::model::{Captured, EventRecord, Known, Outcome, RecordedAnswer};
 use crate::pulse::Pulse;
 use crate::smee::Smee;
 use crate::store::Store;
-
-/// Bodies a second that are read to find out who sent them, where neither the source nor the header says it. Each takes some
-/// 0.1 ms: enough for whoever sets up a source, nothing beside the traffic of a busy one.
-pub const LOOKED_INTO_PER_S_MAX: u32 = 20;
 
 /// Where records go.
 pub struct Recorder {
@@ -39,8 +34,6 @@ pub struct Recorder {
     pub metrics: Arc<Metrics>,
     /// Most bytes kept of a body.
     pub capture_bytes_max: usize,
-    /// Bodies that are read to find out who sent them: see [`LOOKED_INTO_PER_S_MAX`].
-    pub looked_into: Allowance,
 }
 
 /// One event's record in the making. Written when dropped.
@@ -142,8 +135,7 @@ impl Recording {
 
     /// Recognises by the whole body who sent it, where the source does not say.
     pub fn recognise(&mut self, body: &Captured) {
-        let recorder = Arc::clone(&self.recorder);
-        recognise(self.record(), body, &recorder.looked_into);
+        recognise(self.record(), body);
     }
 
     /// What is written down of its header.
@@ -170,7 +162,7 @@ impl Recording {
         let metrics = &self.recorder.metrics;
         metrics.in_flight.dec();
         metrics.request_bytes.inc_by(whole.body.total_bytes);
-        record.fill(whole, &self.recorder.looked_into);
+        record.fill(whole);
         if let StoredAnswer::Relay { status, why } = answer {
             record.outcome = Outcome::Accepted(why);
             record.answer = RecordedAnswer { status, ..RecordedAnswer::default() };
@@ -184,10 +176,9 @@ impl Recording {
     /// when it is over.
     #[must_use]
     pub fn accepted_so_far(&mut self, whole: Whole) -> Box<EventRecord> {
-        let recorder = Arc::clone(&self.recorder);
         let record = self.record();
         let mut so_far = Box::new(record.clone());
-        so_far.fill(whole, &recorder.looked_into);
+        so_far.fill(whole);
         record.is_accepted = true;
         so_far
     }
@@ -203,25 +194,23 @@ impl Recording {
 }
 
 impl EventRecord {
-    fn fill(&mut self, whole: Whole, looked_into: &Allowance) {
+    fn fill(&mut self, whole: Whole) {
         self.body = whole.body;
         self.shape.trailers = whole.trailers;
         let body = self.body.clone();
-        recognise(self, &body, looked_into);
+        recognise(self, &body);
     }
 }
 
 /// Gives an event the name and the id that its provider gave it, where it can be told who that is.
-fn recognise(record: &mut EventRecord, body: &Captured, looked_into: &Allowance) {
+fn recognise(record: &mut EventRecord, body: &Captured) {
     if record.known != Known::default() {
         return;
     }
     let body = if body.is_truncated() { &[][..] } else { &body.bytes };
     let url = std::str::from_utf8(&record.target).unwrap_or_default();
     let request = provider::Request { method: &record.method, url, headers: &record.headers, body };
-    let by_header = provider::recognise_by_header(&request);
-    let may_look = || looked_into.take(record.id.unix_ms());
-    if let Some(provider) = by_header.or_else(|| may_look().then(|| provider::recognise(&request))?) {
+    if let Some(provider) = provider::recognise_by_header(&request) {
         record.known.name = provider.event_name(&request);
         record.known.sender_id = provider.delivery_id(&request);
     }
@@ -234,7 +223,7 @@ impl Drop for Recording {
         record.body = self.request.lock().expect("capture lock").take();
         record.answer.body = self.answer.take();
         let body = record.body.clone();
-        recognise(&mut record, &body, &self.recorder.looked_into);
+        recognise(&mut record, &body);
         let metrics = &self.recorder.metrics;
         metrics.in_flight.dec();
         metrics.request_bytes.inc_by(record.body.total_bytes);

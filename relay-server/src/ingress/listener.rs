@@ -303,8 +303,13 @@ impl Ingress {
     }
 
     /// The event stream of a source, for clients of smee.io.
-    fn stream(&self, source: &Source) -> Outgoing {
-        match self.smee.listen(source.id) {
+    fn stream(&self, source: &Source, peer: Peer) -> Outgoing {
+        let (store, slug, id) = (self.store.clone(), source.slug.clone(), source.id);
+        let is_offered = move || {
+            let now = store.source(slug.as_str()).filter(|now| now.id == id && now.rules.smee);
+            now.is_some_and(|now| Router::check_network(&now, peer).is_ok())
+        };
+        match self.smee.listen(source.id, is_offered) {
             Some(stream) => {
                 let tasks = self.tasks.clone();
                 let until_the_drain = stream.take_until(Box::pin(async move { tasks.draining().await }));
@@ -332,9 +337,9 @@ impl Ingress {
             Ok(found) => found,
             Err(refusal) => return refused(refusal, None),
         };
-        if self.router.wants_stream(&source, head, mount) {
-            return match self.router.check_network(&source, peer) {
-                Ok(()) => (self.stream(&source), None),
+        if Router::wants_stream(&source, head, mount) {
+            return match Router::check_network(&source, peer) {
+                Ok(()) => (self.stream(&source, peer), None),
                 Err(refusal) => refused(refusal, None),
             };
         }

@@ -84,7 +84,7 @@ impl Router {
         if !rules.methods.is_empty() && !rules.methods.contains(&head.method) {
             return Err(Refusal::MethodRefused);
         }
-        self.check_network(source, peer)?;
+        Self::check_network(source, peer)?;
         if rules.paused {
             return Err(Refusal::Paused);
         }
@@ -103,7 +103,7 @@ impl Router {
     ///
     /// # Errors
     /// What to tell the sender.
-    pub fn check_network(&self, source: &Source, peer: Peer) -> Result<(), Refusal> {
+    pub fn check_network(source: &Source, peer: Peer) -> Result<(), Refusal> {
         let networks = &source.rules.networks;
         let is_taken =
             networks.is_empty() || networks.iter().any(|n| n.contains(&peer.remote.to_canonical()));
@@ -112,7 +112,7 @@ impl Router {
 
     /// Whether this asks for the source's event stream, where it has one: `GET` of its very URL, with `Accept`.
     #[must_use]
-    pub fn wants_stream(&self, source: &Source, head: &Head, mount: u16) -> bool {
+    pub fn wants_stream(source: &Source, head: &Head, mount: u16) -> bool {
         let accepts = || {
             let accept = head.headers.find("accept").unwrap_or_default();
             memchr::memmem::find(&accept.to_ascii_lowercase(), b"text/event-stream").is_some()

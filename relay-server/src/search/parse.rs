@@ -53,8 +53,8 @@ pub fn parse(text: &str, now_ms: u64) -> Result<Search, Mistake> {
             _ => search.terms.push(Term { is_not: word.is_not, what: what(&word)? }),
         }
     }
-    if search.terms.len() > TERMS_MAX {
-        return Err(Mistake("a search has at most 32 words".to_owned()));
+    if search.weight() > TERMS_MAX {
+        return Err(Mistake("a search has at most 32 words, what stands between `|` counted".to_owned()));
     }
     Ok(search)
 }

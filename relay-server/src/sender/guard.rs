@@ -68,7 +68,7 @@ impl Guard {
         Ok(Self {
             provider,
             secret_fields: verifier.secret_fields(),
-            is_checked: !secrets.is_empty() || !verifier.needs_secret(),
+            is_checked: !secrets.is_empty() || !verifier.needs_secret() || verifier.checks_more(),
             verifier,
             greet: rules.greet,
             resigns: rules.resign,

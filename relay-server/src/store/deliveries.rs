@@ -309,11 +309,50 @@ impl Store {
         self.write(move |conn, changes| {
             let (event, no) = key_of(delivery);
             let mut release = conn.prepare_cached(
-                "UPDATE deliveries SET is_replay = max(is_replay, 1 + (is_replay = 0)), state = 0
+                "UPDATE deliveries SET is_replay = CASE is_replay WHEN 0 THEN 2 ELSE is_replay END, state = 0
                  WHERE event_id = ?1 AND no = ?2 AND state IN (0, 2) RETURNING destination_id",
             )?;
             let destination =
                 release.query_row(params![event, no], |row| row.get(0).map(DestinationId)).optional()?;
+            changes.extend(destination.map(Change::Arrived));
+            Ok(destination.is_some())
+        })
+        .await
+    }
+
+    /// Ends a delivery that waits, and no other, because an edited copy goes in its place. Says whether it did.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn withdraw(&self, delivery: DeliveryId) -> Result<bool, StoreError> {
+        self.move_state(delivery, "state IN (0, 2)", State::Cancelled, Some("edited")).await
+    }
+
+    /// Has a delivery wait again that was withdrawn.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn put_back(&self, delivery: DeliveryId) -> Result<bool, StoreError> {
+        self.move_state(delivery, "state = 5 AND reason = 'edited'", State::Ready, None).await
+    }
+
+    async fn move_state(
+        &self,
+        delivery: DeliveryId,
+        from: &'static str,
+        to: State,
+        reason: Option<&'static str>,
+    ) -> Result<bool, StoreError> {
+        let now_ms = self.now_ms();
+        self.write(move |conn, changes| {
+            let (event, no) = key_of(delivery);
+            let mut change = conn.prepare_cached(&format!(
+                "UPDATE deliveries SET state = ?3, due_ms = ?4, reason = ?5
+                 WHERE event_id = ?1 AND no = ?2 AND {from} RETURNING destination_id"
+            ))?;
+            let found =
+                change.query_row(params![event, no, to, now_ms, reason], |row| row.get(0).map(DestinationId));
+            let destination = found.optional()?;
             changes.extend(destination.map(Change::Arrived));
             Ok(destination.is_some())
         })

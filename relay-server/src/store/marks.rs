@@ -5,11 +5,13 @@ use std::collections::HashMap;
 use protocol::id::EventId;
 use rusqlite::{Connection, OptionalExtension, params};
 
-use super::{Store, StoreError};
-use crate::model::DeliveryState;
+use super::{Store, StoreError, column};
+use crate::model::{DeliveryState, ProjectId};
 
-/// Most pinned events of a store: retention passes over each of them at every round.
+/// Most pinned events of a project, and most bytes of their bodies: retention passes over each of them at every round, and
+/// deletes others in their place where it goes by size.
 pub const PINNED_MAX: u32 = 1_000;
+const PINNED_BYTES_MAX: u64 = 256 * 1024 * 1024;
 
 /// What stands beside an event in a list.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -54,8 +56,13 @@ impl Store {
     ///
     /// # Errors
     /// When the store fails.
-    pub async fn mark(&self, event: EventId, change: MarkChange) -> Result<Marked, StoreError> {
-        self.write(move |conn, _| mark(conn, event, &change)).await
+    pub async fn mark(
+        &self,
+        project: ProjectId,
+        event: EventId,
+        change: MarkChange,
+    ) -> Result<Marked, StoreError> {
+        self.write(move |conn, _| mark(conn, project, event, &change)).await
     }
 }
 
@@ -93,20 +100,29 @@ fn worst(states: &[DeliveryState]) -> Option<DeliveryState> {
     [Dead, Waiting, Leased, Delivered, Cancelled].into_iter().find(|state| states.contains(state))
 }
 
-fn mark(conn: &Connection, event: EventId, change: &MarkChange) -> rusqlite::Result<Marked> {
+fn mark(
+    conn: &Connection,
+    project: ProjectId,
+    event: EventId,
+    change: &MarkChange,
+) -> rusqlite::Result<Marked> {
     let key = event.sort_key().cast_signed();
     let (was_pinned, was_note) = mark_of(conn, key)?;
     let is_pinned = change.is_pinned.unwrap_or(was_pinned);
     let note = change.note.clone().unwrap_or(was_note);
     if is_pinned && !was_pinned {
-        let pinned: u32 =
-            conn.query_row("SELECT count(*) FROM marks WHERE is_pinned", [], |row| row.get(0))?;
-        if pinned >= PINNED_MAX {
+        let (pinned, bytes): (u32, u64) = conn.query_row(
+            "SELECT count(*), ifnull(sum(request_bytes), 0) FROM events JOIN sources ON sources.id = source_id
+             WHERE project_id = ?1 AND (events.id = ?2 OR events.id IN (SELECT event_id FROM marks WHERE is_pinned))",
+            params![project.0, key],
+            |row| Ok((row.get(0)?, column::count(row, 1)?)),
+        )?;
+        if pinned > PINNED_MAX || bytes > PINNED_BYTES_MAX {
             return Ok(Marked::TooManyPinned);
         }
     }
     if is_pinned || note.is_some() {
-        conn.prepare_cached("INSERT OR REPLACE INTO marks VALUES (?1, ?2, ?3)")?
+        conn.prepare_cached("INSERT OR REPLACE INTO marks SELECT id, ?2, ?3 FROM events WHERE id = ?1")?
             .execute(params![key, is_pinned, note])?;
     } else {
         conn.prepare_cached("DELETE FROM marks WHERE event_id = ?1")?.execute([key])?;

@@ -118,14 +118,17 @@ fn judge(
         sender_id: text(10)?,
         signature: text(11)?,
     };
+    let weight = search.weight();
+    // A target may have 16 KiB, and is looked through for each word.
+    let row_cost = facts.target.len() * weight / BYTES_PER_ROW;
     if !search.holds(&facts) {
-        return Ok((false, 0));
+        return Ok((false, row_cost));
     }
     let Needs { headers, body, deliveries, mark } = search.needs();
-    let mut cost = 0;
+    let mut cost = row_cost;
     if headers {
-        cost += READ_COST;
         let block = events::headers(row, 12)?;
+        cost += READ_COST + block.as_bytes().len() * weight / BYTES_PER_ROW;
         if !search.holds_headers(&block) {
             return Ok((false, cost));
         }
@@ -151,7 +154,7 @@ fn judge(
             Some(row) => row.get_ref(0)?.as_blob()?,
             None => &[],
         };
-        cost += READ_COST + bytes.len() / BYTES_PER_ROW;
+        cost += READ_COST + bytes.len() * weight / BYTES_PER_ROW;
         return Ok((search.holds_body(bytes), cost));
     }
     Ok((true, cost))

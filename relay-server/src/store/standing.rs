@@ -13,8 +13,8 @@ pub const COUNTED_MAX: u64 = 100_000;
 pub struct Standing {
     /// Events acknowledged ever.
     pub accepted: u64,
-    /// Deliveries the app took.
-    pub delivered: u64,
+    /// Deliveries the app took; `None` where there are too many of the others to count.
+    pub delivered: Option<u64>,
     /// Deliveries that used up their schedule or were refused for good.
     pub dead: u64,
     /// Deliveries a person, a filter or a deleted destination ended.
@@ -62,13 +62,13 @@ fn standing(conn: &Connection, source: SourceId) -> rusqlite::Result<Standing> {
             .query_row(params![source.0, COUNTED_MAX as i64], |row| column::count(row, 0))
     };
     let (stored_dead, stored_cancelled, waiting) = (count(DEAD)?, count(CANCELLED)?, count(WAITING)?);
-    let forgotten = delivered + dead + cancelled;
-    let stored_delivered =
-        made.saturating_sub(forgotten).saturating_sub(waiting + stored_dead + stored_cancelled);
+    let is_counted = [stored_dead, stored_cancelled, waiting].iter().all(|count| *count < COUNTED_MAX);
+    let open_or_lost = delivered + dead + cancelled + waiting + stored_dead + stored_cancelled;
+    let stored_delivered = made.saturating_sub(open_or_lost);
     let oldest = if waiting == 0 { Vec::new() } else { listing::oldest_waiting(conn, source, 1)? };
     Ok(Standing {
         accepted,
-        delivered: delivered + stored_delivered,
+        delivered: is_counted.then_some(delivered + stored_delivered),
         dead: dead + stored_dead,
         cancelled: cancelled + stored_cancelled,
         waiting,

@@ -51,13 +51,9 @@ impl Live {
     ) -> Reply {
         let event = recording.event();
         let status = source.rules.accepted.status;
-        // What somebody hears waits for no agent.
-        let is_heard =
-            why == "agent_away" && source.rules.smee && self.intake.recorder.smee.is_heard(source.id);
-        let (why, first) = if is_heard { ("smee", None) } else { (why, Some(start)) };
         let answer = StoredAnswer::Relay { status, why };
         let body = whole.body.bytes.clone();
-        match self.intake.take_in(source, recording, whole, answer, first).await {
+        match self.intake.take_in(source, recording, whole, answer, Some(start)).await {
             Ok(Receipt { duplicate_of: Some(first) }) => {
                 self.like_the_first(source, event, first, &body).await
             }
