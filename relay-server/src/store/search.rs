@@ -8,7 +8,6 @@ use rusqlite::{Connection, Row, params};
 
 use super::events::{self, EventPage};
 use super::record::id_of;
-use super::retention::KEY_SHIFT;
 use super::{Only, Store, StoreError, column, marks};
 use crate::model::{ProjectId, SourceId};
 use crate::search::{Facts, Needs, Search};
@@ -92,7 +91,6 @@ fn walk(
     }
     let events = events::summaries(conn, &found)?;
     let next = (!is_over).then(|| EventId::from_parts(last.cast_unsigned(), 0));
-    debug_assert!(last >> KEY_SHIFT >= 0, "keys are times");
     Ok(EventPage { events, next })
 }
 
