@@ -262,7 +262,7 @@ mod tests {
             (200, "GET", "/", &[HOST]),
             (200, "GET", "/", &[("Host", "localhost:4040")]),
             (200, "GET", "/", &[("Host", "[::1]:4040")]),
-            (200, "GET", "/inspector/app.js", &[HOST]),
+            (200, "GET", "/inspector/AAAA/start.js", &[HOST]),
             (200, "GET", "/api/v1/events?q=x", &[HOST, ("Origin", "http://127.0.0.1:4040")]),
             (200, "POST", "/api/v1/events/evt_1/replay", &[HOST, OURS, ("Origin", "http://127.0.0.1:4040")]),
             (421, "GET", "/", &[("Host", "evil.example:4040")]),

@@ -4,7 +4,7 @@
 //! nothing but its own sources, so not even a count tells of another project.
 
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, OnceLock, RwLock};
+use std::sync::{Arc, RwLock};
 
 use protocol::id::DestinationName;
 use tokio::sync::mpsc;
@@ -44,35 +44,12 @@ struct Watcher {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Seen {
     /// An event.
-    Event(Arc<Told>),
+    Event(Arc<EventSummary>),
     /// An attempt of a stored delivery was settled.
     Settled(Arc<Settled>),
     /// So many events came too fast to be shown.
     Gap(u64),
 }
-
-/// An event as it is told: written out once, however many watch.
-#[derive(Debug)]
-pub struct Told {
-    /// The event.
-    pub event: EventSummary,
-    text: OnceLock<String>,
-}
-
-impl Told {
-    /// The event in words; the first who asks writes them.
-    pub fn text(&self, write: impl FnOnce(&EventSummary) -> String) -> &str {
-        self.text.get_or_init(|| write(&self.event))
-    }
-}
-
-impl PartialEq for Told {
-    fn eq(&self, other: &Self) -> bool {
-        self.event == other.event
-    }
-}
-
-impl Eq for Told {}
 
 /// What became of an attempt.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -104,17 +81,17 @@ impl Activity {
 
     /// What is to be told of an event once it is accepted; `None` while nobody watches.
     #[must_use]
-    pub fn prepare(&self, record: &EventRecord) -> Option<Arc<Told>> {
-        self.is_watched().then(|| Arc::new(Told { event: record.into(), text: OnceLock::new() }))
+    pub fn prepare(&self, record: &EventRecord) -> Option<Arc<EventSummary>> {
+        self.is_watched().then(|| Arc::new(record.into()))
     }
 
     /// Tells of an event.
     ///
     /// # Panics
     /// When a watcher's wish panicked before.
-    pub fn tell(&self, told: Option<Arc<Told>>) {
-        let Some(told) = told else { return };
-        self.offer(told.event.source, &Seen::Event(told));
+    pub fn tell(&self, event: Option<Arc<EventSummary>>) {
+        let Some(event) = event else { return };
+        self.offer(event.source, &Seen::Event(event));
     }
 
     /// Tells of a settled attempt.
@@ -230,7 +207,7 @@ mod tests {
 
     fn key(seen: Option<Seen>) -> u64 {
         match seen {
-            Some(Seen::Event(told)) => told.event.id.sort_key(),
+            Some(Seen::Event(event)) => event.id.sort_key(),
             other => panic!("{other:?} instead of an event"),
         }
     }

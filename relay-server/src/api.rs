@@ -52,6 +52,7 @@ pub use self::hosts::on_admin_listener;
 pub use self::identity::Identity;
 pub use self::overview::Overviews;
 pub use self::session::Sessions;
+pub use self::stream::Tellers;
 use crate::activity::Activity;
 use crate::clock::Clock;
 use crate::delivery::url::UrlSender;
@@ -79,6 +80,8 @@ pub struct ApiState {
     pub metrics: Arc<Metrics>,
     /// Events as they happen.
     pub activity: Activity,
+    /// Those who write them out for streams.
+    pub tellers: Tellers,
     /// Wall clock.
     pub clock: Clock,
     /// Compiles expressions of destinations.

@@ -1,7 +1,10 @@
-//! The inspector's files: the pages people look at webhooks with, as they lie in `inspector/`, inside the program.
+//! The inspector's files: the pages people look at webhooks with, as they lie in `inspector/pages/`, inside the program.
 //!
 //! They are the same for everybody and hold no secret; what they show, the API tells them. Nothing they do leads to
 //! another host: the policy sent along forbids it.
+//!
+//! The page names its files below a folder called after what is in them, `/inspector/VERSION/start.js`: a browser asks
+//! for them once, and never gets those of another version of the program.
 
 use std::collections::HashMap;
 use std::sync::LazyLock;
@@ -12,58 +15,80 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use bytes::Bytes;
 use http::StatusCode;
 use http::header::{
     CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, HeaderMap, HeaderName, HeaderValue,
     IF_NONE_MATCH, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
 };
 use include_dir::{Dir, include_dir};
-use ring::digest::{SHA256, digest};
+use ring::digest::{Context, SHA256, digest};
 
-static FILES: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/inspector");
+static FILES: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/inspector/pages");
+
+/// What the page writes before the name of each of its files.
+const FOLDER: &str = "\"inspector/";
 
 /// What a page of ours may do: load its own files, ask its own API, and nothing else. Text never becomes markup.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; \
     form-action 'none'; base-uri 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'";
 
 /// Sent with every file.
-const HEADERS: [(HeaderName, &str); 7] = [
+const HEADERS: [(HeaderName, &str); 6] = [
     (CONTENT_SECURITY_POLICY, POLICY),
     (X_CONTENT_TYPE_OPTIONS, "nosniff"),
     (X_FRAME_OPTIONS, "DENY"),
     (REFERRER_POLICY, "no-referrer"),
     (HeaderName::from_static("cross-origin-opener-policy"), "same-origin"),
     (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
-    // Asked for each time, and sent only if another version of the program answers.
-    (CACHE_CONTROL, "no-cache"),
 ];
+
+/// Of the page itself: asked for each time, and sent only if another version of the program answers.
+const ASK_AGAIN: &str = "no-cache";
+
+/// Of a file whose address says what is in it.
+const KEEP: &str = "public, max-age=31536000, immutable";
 
 /// A file as it is sent.
 struct Page {
-    bytes: &'static [u8],
+    bytes: Bytes,
     media_type: &'static str,
     etag: HeaderValue,
 }
 
-/// By path below `inspector/`.
-static PAGES: LazyLock<HashMap<&'static str, Page>> = LazyLock::new(|| {
-    let mut pages = HashMap::new();
-    let mut folders = vec![&FILES];
-    while let Some(folder) = folders.pop() {
-        folders.extend(folder.dirs());
-        for file in folder.files() {
-            if let Some((path, page)) =
-                file.path().to_str().and_then(|path| Some((path, page(path, file.contents())?)))
-            {
-                pages.insert(path, page);
-            }
-        }
+/// Says what is in the files: other files, another version.
+static VERSION: LazyLock<String> = LazyLock::new(|| {
+    let mut hash = Context::new(&SHA256);
+    for file in FILES.files() {
+        // With its length, so that no byte can move from one file to the next.
+        hash.update(&file.contents().len().to_be_bytes());
+        hash.update(file.contents());
     }
-    pages
+    URL_SAFE_NO_PAD.encode(&hash.finish().as_ref()[..12])
 });
 
+/// By name.
+static PAGES: LazyLock<HashMap<&'static str, Page>> = LazyLock::new(|| {
+    let named = FILES.files().filter_map(|file| Some((file.path().to_str()?, file.contents())));
+    let pages = named.filter_map(|(name, bytes)| {
+        let bytes = match name {
+            HOME => versioned(bytes),
+            _ => Bytes::from_static(bytes),
+        };
+        Some((name, page(name, bytes)?))
+    });
+    pages.collect()
+});
+
+const HOME: &str = "index.html";
+
+fn versioned(page: &[u8]) -> Bytes {
+    let page = std::str::from_utf8(page).expect("a page is text");
+    page.replace(FOLDER, &format!("{FOLDER}{}/", *VERSION)).into()
+}
+
 /// `None` for what is no part of a page.
-fn page(path: &str, bytes: &'static [u8]) -> Option<Page> {
+fn page(path: &str, bytes: Bytes) -> Option<Page> {
     let media_type = match path.rsplit_once('.')?.1 {
         "html" => "text/html; charset=utf-8",
         "css" => "text/css; charset=utf-8",
@@ -71,31 +96,38 @@ fn page(path: &str, bytes: &'static [u8]) -> Option<Page> {
         "svg" => "image/svg+xml",
         _ => return None,
     };
-    let hash = URL_SAFE_NO_PAD.encode(&digest(&SHA256, bytes).as_ref()[..12]);
+    let hash = URL_SAFE_NO_PAD.encode(&digest(&SHA256, &bytes).as_ref()[..12]);
     let etag = HeaderValue::from_str(&format!("\"{hash}\"")).expect("letters and digits");
     Some(Page { bytes, media_type, etag })
 }
 
 /// `/`, and the files it asks for.
 pub fn router() -> Router {
-    Router::new().route("/", get(|headers: HeaderMap| async move { answer("index.html", &headers) })).route(
-        "/inspector/{*path}",
-        get(|Path(path): Path<String>, headers: HeaderMap| async move { answer(&path, &headers) }),
-    )
+    Router::new()
+        .route("/", get(|headers: HeaderMap| async move { answer(HOME, ASK_AGAIN, &headers) }))
+        .route(
+            "/inspector/{version}/{name}",
+            get(|Path((version, name)): Path<(String, String)>, headers: HeaderMap| async move {
+                if version == *VERSION { answer(&name, KEEP, &headers) } else { no_such_page() }
+            }),
+        )
 }
 
-fn answer(path: &str, asked: &HeaderMap) -> Response {
-    let Some(page) = PAGES.get(path) else {
-        return (StatusCode::NOT_FOUND, "there is no such page\n").into_response();
-    };
+fn no_such_page() -> Response {
+    (StatusCode::NOT_FOUND, "there is no such page\n").into_response()
+}
+
+fn answer(name: &str, caching: &'static str, asked: &HeaderMap) -> Response {
+    let Some(page) = PAGES.get(name) else { return no_such_page() };
     let is_known = asked.get(IF_NONE_MATCH).is_some_and(|known| known == page.etag);
     let mut response = if is_known {
         StatusCode::NOT_MODIFIED.into_response()
     } else {
-        ([(CONTENT_TYPE, page.media_type)], page.bytes).into_response()
+        ([(CONTENT_TYPE, page.media_type)], page.bytes.clone()).into_response()
     };
     let headers = response.headers_mut();
     headers.insert(ETAG, page.etag.clone());
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static(caching));
     for (name, value) in HEADERS {
         headers.insert(name, HeaderValue::from_static(value));
     }
@@ -110,7 +142,7 @@ mod tests {
     const PAGE_BYTES_MAX: usize = 150 * 1024;
 
     fn text(path: &str) -> &'static str {
-        std::str::from_utf8(PAGES[path].bytes).expect("text")
+        FILES.get_file(path).and_then(|file| file.contents_utf8()).expect("a file of text")
     }
 
     /// The files a page loads before anybody does anything: what is named by `src`, `href` or a static `import`.
@@ -132,13 +164,12 @@ mod tests {
     fn named_in(path: &str) -> Vec<String> {
         let text = text(path);
         if path.ends_with(".html") {
-            let parts = text.split("\"inspector/").skip(1);
+            let parts = text.split(FOLDER).skip(1);
             return parts.filter_map(|rest| Some(rest.split_once('"')?.0.to_owned())).collect();
         }
         if !path.ends_with(".js") {
             return Vec::new();
         }
-        let folder = path.rsplit_once('/').map_or("", |(folder, _)| folder);
         let is_import =
             |line: &&str| ["import ", "} from ", "export "].iter().any(|word| line.starts_with(word));
         let imports = text
@@ -147,20 +178,8 @@ mod tests {
             .filter_map(|line| line.split_once("from '").or(line.split_once("from \"")));
         imports
             .filter_map(|(_, rest)| rest.split(['\'', '"']).next())
-            .map(|named| resolved(folder, named))
+            .map(|named| named.trim_start_matches("./").to_owned())
             .collect()
-    }
-
-    fn resolved(folder: &str, named: &str) -> String {
-        let mut steps: Vec<&str> = folder.split('/').filter(|step| !step.is_empty()).collect();
-        for step in named.split('/') {
-            match step {
-                "." => {}
-                ".." => drop(steps.pop()),
-                step => steps.push(step),
-            }
-        }
-        steps.join("/")
     }
 
     #[test]
@@ -168,21 +187,53 @@ mod tests {
         let files = loaded_at_once();
         let bytes: usize = files.iter().map(|path| PAGES[path.as_str()].bytes.len()).sum();
         assert!(
-            files.len() > 3 && bytes < PAGE_BYTES_MAX,
+            files.len() > 2 && bytes < PAGE_BYTES_MAX,
             "{bytes} bytes in {} files: {files:?}",
             files.len()
         );
     }
 
+    /// Files that `tests/inspector/bundle` makes of those in `inspector/src/`.
+    const MADE: [&str; 2] = ["pages/start.js", "pages/more.js"];
+
+    /// What the pages are made from, and those that are made from nothing; but not what is not ours.
+    fn sources() -> Vec<(String, String)> {
+        let home = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("inspector");
+        let (mut folders, mut found) = (vec![home.join("src"), home.join("pages")], Vec::new());
+        let is_made = |path: &std::path::Path| MADE.iter().any(|made| path.ends_with(made));
+        while let Some(folder) = folders.pop() {
+            for entry in std::fs::read_dir(folder).expect("a folder") {
+                let path = entry.expect("an entry").path();
+                if path.is_dir() {
+                    folders.extend((!path.ends_with("vendor")).then_some(path));
+                } else if !is_made(&path) {
+                    found.push((path.display().to_string(), std::fs::read_to_string(&path).expect("text")));
+                }
+            }
+        }
+        assert!(found.len() > 20, "{} files", found.len());
+        found
+    }
+
+    #[test]
+    fn a_file_is_kept_for_as_long_as_its_address_names_what_is_in_it() {
+        let page = std::str::from_utf8(&PAGES[HOME].bytes).expect("text");
+        assert!(page.contains(&format!("\"inspector/{}/start.js\"", *VERSION)), "{page}");
+        let caching = |answer: Response| (answer.status(), answer.headers().get(CACHE_CONTROL).cloned());
+        let said = |text| Some(HeaderValue::from_static(text));
+        let nothing = HeaderMap::new();
+        assert_eq!(caching(answer(HOME, ASK_AGAIN, &nothing)), (StatusCode::OK, said(ASK_AGAIN)));
+        assert_eq!(caching(answer("start.js", KEEP, &nothing)), (StatusCode::OK, said(KEEP)));
+        assert_eq!(caching(answer("no.js", KEEP, &nothing)), (StatusCode::NOT_FOUND, None));
+    }
+
     #[test]
     fn pages_ask_nobody_else_and_make_no_markup_of_text() {
-        for (path, page) in PAGES.iter() {
-            let text = std::str::from_utf8(page.bytes).expect("text");
+        for (path, text) in sources() {
             for never in
                 ["innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "eval(", "new Function"]
             {
-                let is_vendored = path.starts_with("vendor/");
-                assert!(is_vendored || !text.contains(never), "{path} says {never}");
+                assert!(!text.contains(never), "{path} says {never}");
             }
             let hosts =
                 text.split("http").skip(1).filter(|rest| rest.starts_with("://") || rest.starts_with("s://"));
@@ -191,11 +242,7 @@ mod tests {
                 let known = ["www.w3.org", "localhost", "127.0.0.1", "${", "example.com", "…"];
                 let is_no_request =
                     known.iter().any(|known| name.starts_with(known) || name.ends_with(known));
-                assert!(
-                    is_no_request || path.starts_with("vendor/"),
-                    "{path} names {}",
-                    &host[..host.len().min(40)]
-                );
+                assert!(is_no_request, "{path} names {}", &host[..host.len().min(40)]);
             }
         }
     }

@@ -16,7 +16,7 @@ use socket2::{SockRef, TcpKeepalive};
 use tokio::net::TcpListener;
 
 use crate::activity::Activity;
-use crate::api::{self, AgentView, ApiState};
+use crate::api::{self, AgentView, ApiState, Tellers};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::delivery::dispatcher::{Dispatcher, Parts};
@@ -336,6 +336,7 @@ impl Server {
             store: store.clone(),
             metrics: Arc::clone(&metrics),
             activity: activity.clone(),
+            tellers: Tellers::new(house.clone()),
             clock: clock.clone(),
             jq,
             urls,

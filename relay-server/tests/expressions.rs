@@ -11,7 +11,7 @@ use http::Request;
 use http_body_util::BodyExt;
 use protocol::control::Sharing;
 use relay_server::activity::Activity;
-use relay_server::api::{self, ApiState};
+use relay_server::api::{self, ApiState, Tellers};
 use relay_server::clock::Clock;
 use relay_server::delivery::url::{UrlPolicy, UrlSender};
 use relay_server::jq::{Jq, JqSettings};
@@ -52,6 +52,7 @@ async fn house() -> House {
         store,
         metrics: Arc::default(),
         activity: Activity::default(),
+        tellers: Tellers::new(Default::default()),
         clock,
         jq: Jq::new(JqSettings { time_max: patient, ..JqSettings::new(program) }),
         urls,

@@ -8,11 +8,11 @@ export async function lateParts({ house, context }) {
   const { page } = person;
   await promise("a part that cannot be loaded says so, and trying again loads it", async () => {
     const before = offences.length;
-    await person.open("#/events");
-    await page.waitForSelector(".row");
     await page.setRequestInterception(true);
     let isAway = true;
-    page.on("request", (request) => (isAway && request.url().endsWith("/views/overview.js") ? request.abort() : request.continue()));
+    page.on("request", (request) => (isAway && request.url().endsWith("/more.js") ? request.abort() : request.continue()));
+    await person.open("#/events");
+    await page.waitForSelector(".row");
     await person.go("#/overview");
     await person.sees("main .trouble", "could not be loaded");
     isAway = false;
@@ -21,9 +21,9 @@ export async function lateParts({ house, context }) {
     // The browser's own word about the fetch that was cut off here.
     offences.splice(before, offences.length, ...offences.slice(before).filter((one) => !/ERR_FAILED/.test(one)));
   });
-  await promise("the detail of an event is fetched before anybody asks for it", async () => {
+  await promise("the detail of an event, and all that comes later, is fetched before anybody asks for it", async () => {
     await person.open("#/events");
-    await page.waitForFunction(() => performance.getEntriesByType("resource").some(({ name }) => name.endsWith("/views/event.js")), { timeout: 8000 });
+    await page.waitForFunction(() => performance.getEntriesByType("resource").some(({ name }) => name.endsWith("/more.js")), { timeout: 8000 });
     holds(!(await person.at(".detail")));
   });
   await person.close();

@@ -1,5 +1,6 @@
-// For whoever works on the page: `INSPECTOR_FILES=relay-server/inspector tests/inspector/run` shows the files of that
-// folder, with the headers that the program sends, and passes everything else on to it. Never used otherwise.
+// For whoever works on the page: `tests/inspector/bundle && INSPECTOR_FILES=relay-server/inspector/pages
+// tests/inspector/run` shows the files of that folder, with the headers that the program sends, and passes everything
+// else on to it. Never used otherwise.
 
 import { existsSync, readFileSync } from "node:fs";
 import { createServer, request as ask } from "node:http";

@@ -1,6 +1,11 @@
 // What a person on a slow line waits for: all that the page loads before anybody does anything.
 
+import { execFile } from "node:child_process";
+import { fileURLToPath } from "node:url";
+import { promisify } from "node:util";
 import { equal, holds, note, promise } from "./promise.mjs";
+
+const BUNDLE = fileURLToPath(new URL("bundle", import.meta.url));
 
 const BYTES_MAX = 150 * 1024;
 
@@ -23,6 +28,8 @@ export async function weight({ house }) {
   }
   const sum = [...sizes.values()].reduce((all, one) => all + one, 0);
   note(`the page weighs ${(sum / 1024).toFixed(1)} KiB in ${sizes.size} files`);
-  await promise("what the page loads at its start weighs less than 150 KiB, uncompressed", () => holds(sum < BYTES_MAX && sizes.size > 5, `${sum} bytes`));
+  await promise("what the page loads at its start weighs less than 150 KiB, uncompressed", () => holds(sum < BYTES_MAX && sizes.size > 3, `${sum} bytes`));
+  await promise("the page needs no more than five files to begin", () => holds(sizes.size <= 5, [...sizes.keys()].join(", ")));
+  await promise("the scripts of the page are what their sources give", () => promisify(execFile)(BUNDLE, ["--check"]).catch(({ stderr }) => Promise.reject(new Error(stderr.trim()))));
   await promise("the page asks for each of its modules at once, and not one after the other", () => equal([...imports].filter((path) => !named.includes(path)), []));
 }

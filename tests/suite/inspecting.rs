@@ -55,10 +55,16 @@ async fn the_inspector_is_there_on_the_developers_machine_and_for_nobody_else() 
     assert_eq!((home.status, home.value("content-type")), (200, "text/html; charset=utf-8"));
     assert!(home.value("content-security-policy").contains("default-src 'none'"));
     assert!(!home.text().contains("rt_"), "no token in the page");
-    let script = page(&addr, "", "GET", "/inspector/app.js", "").await;
-    assert_eq!(script.value("content-type"), "text/javascript; charset=utf-8");
-    let tag = format!("If-None-Match: {}\r\n", script.value("etag"));
-    assert_eq!(page(&addr, &tag, "GET", "/inspector/app.js", "").await.status, 304);
+    let tag = format!("If-None-Match: {}\r\n", home.value("etag"));
+    assert_eq!(page(&addr, &tag, "GET", "/", "").await.status, 304);
+    let named = home.text();
+    let mut scripts = named.split('"').filter(|named| named.ends_with("/start.js"));
+    let script = format!("/{}", scripts.next().expect("the page names its script"));
+    let kept = page(&addr, "", "GET", &script, "").await;
+    assert_eq!(kept.value("content-type"), "text/javascript; charset=utf-8");
+    assert!(kept.value("cache-control").contains("immutable"), "{script} never changes");
+    let of_another_version = page(&addr, "", "GET", "/inspector/AAAAAAAAAAAAAAAA/start.js", "").await;
+    assert_eq!(of_another_version.status, 404);
 
     let mut stream = Sender::to(addr.parse().expect("an address")).await;
     let ask =

@@ -93,9 +93,15 @@ impl Caller {
 
     /// Whether the caller may look at the project's source of that name.
     pub(super) fn may_see(&self, slug: &str) -> bool {
+        let bound_to = self.bound_to();
+        bound_to.is_empty() || bound_to.iter().any(|source| source == slug)
+    }
+
+    /// Names of the sources that are all the caller may look at; empty: every source of its project.
+    pub(super) fn bound_to(&self) -> &[String] {
         match &self.token.scope {
-            Scope::Admin | Scope::Read => true,
-            Scope::Agent { sources, .. } => sources.is_empty() || sources.iter().any(|source| source == slug),
+            Scope::Admin | Scope::Read => &[],
+            Scope::Agent { sources, .. } => sources,
         }
     }
 

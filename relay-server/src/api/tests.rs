@@ -114,6 +114,7 @@ async fn house() -> House {
         store,
         metrics: Arc::default(),
         activity: Activity::default(),
+        tellers: Tellers::new(link::Tasks::default()),
         clock,
         // No such program: what needs a worker is told that there is none. Real ones are in `tests/expressions.rs`.
         jq: Jq::new(JqSettings::new(dir.path().join("no-such-program"))),

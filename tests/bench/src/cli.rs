@@ -88,6 +88,9 @@ pub enum Part {
     /// Plays the dispatcher on a store at rest, by a plan
     #[command(hide = true)]
     Claim { plan: String },
+    /// Open inspectors, by a plan; commands come on standard input
+    #[command(hide = true)]
+    Watch { plan: String },
     /// A lossy UDP link; commands come on standard input
     #[command(hide = true)]
     Lossy(link::Options),

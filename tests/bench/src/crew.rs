@@ -12,7 +12,7 @@ use serde::de::DeserializeOwned;
 use tempfile::TempDir;
 
 use crate::load::{COUNTED_RUN_MAX, Measured, Plan, Stop, open};
-use crate::parts::{accepting, claiming};
+use crate::parts::{accepting, claiming, watching};
 use crate::process::{Input, Launch, Process};
 
 /// A part or a server that takes longer than this to get ready never will.
@@ -94,6 +94,21 @@ impl Crew {
         self.figures("claim", plan, plan.warm_up + plan.window).await
     }
 
+    /// Opens inspectors; they are watching when this returns.
+    pub async fn watch(&self, plan: &watching::Plan) -> Result<Watchers> {
+        let arguments = vec!["watch".into(), serde_json::to_string(plan)?.into()];
+        let launch = Launch {
+            name: "watch",
+            binary: &self.own,
+            arguments,
+            environment: Vec::new(),
+            input: Input::Open,
+        };
+        let mut process = Process::start(launch, self.folder())?;
+        process.line(READY_MAX, |line| line["open"].as_u64()).await?;
+        Ok(Watchers { process })
+    }
+
     /// Has the part of that name follow a plan, and reads the figures it prints.
     async fn figures<T: DeserializeOwned>(
         &self,
@@ -119,6 +134,19 @@ impl Crew {
         let mut process = Process::start(launch, self.folder())?;
         let addr = process.line(READY_MAX, |line| line["addr"].as_str()?.parse().ok()).await?;
         Ok((process, addr))
+    }
+}
+
+/// Inspectors that are open, until this is dropped.
+#[derive(Debug)]
+pub struct Watchers {
+    process: Process,
+}
+
+impl Watchers {
+    pub async fn seen(&mut self) -> Result<watching::Seen> {
+        self.process.tell("seen")?;
+        self.process.line(READY_MAX, |line| serde_json::from_value(line.clone()).ok()).await
     }
 }
 

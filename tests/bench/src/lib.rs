@@ -47,6 +47,7 @@ pub async fn run(cli: Cli) -> Result<()> {
         }
         Some(Part::Accept { plan }) => parts::accepting::run(&serde_json::from_str(&plan)?).await,
         Some(Part::Claim { plan }) => parts::claiming::run(&serde_json::from_str(&plan)?).await,
+        Some(Part::Watch { plan }) => parts::watching::run(serde_json::from_str(&plan)?).await,
         None => {
             let mut terminated = signal(SignalKind::terminate())?;
             // Leaving this way drops every handle, and with it every process.

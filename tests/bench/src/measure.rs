@@ -16,6 +16,7 @@ mod backlog;
 mod bulk;
 mod durable;
 mod idle;
+mod inspector;
 mod restart;
 mod signed;
 mod small;
@@ -42,6 +43,8 @@ pub enum Chapter {
     Stored,
     /// Signatures checked, and a flood of forged ones
     Signed,
+    /// The inspector's first list with a million events stored, and what ten open ones cost
+    Inspector,
 }
 
 impl Chapter {
@@ -55,6 +58,7 @@ impl Chapter {
         Self::Backlog,
         Self::Stored,
         Self::Signed,
+        Self::Inspector,
     ];
 
     fn name(self) -> &'static str {
@@ -68,6 +72,7 @@ impl Chapter {
             Self::Backlog => "backlog",
             Self::Stored => "stored",
             Self::Signed => "signed",
+            Self::Inspector => "inspector",
         }
     }
 
@@ -88,6 +93,7 @@ impl Chapter {
             Self::Backlog => Box::pin(backlog::run(bench)).await,
             Self::Stored => Box::pin(stored::run(bench)).await,
             Self::Signed => Box::pin(signed::run(bench)).await,
+            Self::Inspector => Box::pin(inspector::run(bench)).await,
         }
     }
 }
@@ -119,6 +125,10 @@ struct Effort {
     stored_window: Duration,
     /// Of the dispatcher's turns alone.
     claim_window: Duration,
+    /// Pages opened, of each kind.
+    pages_opened: usize,
+    /// Windows with inspectors open, each beside one without.
+    watched_pairs: usize,
 }
 
 impl Effort {
@@ -137,6 +147,8 @@ impl Effort {
         stored_events: 1_000_000,
         stored_window: Duration::from_secs(30),
         claim_window: Duration::from_secs(10),
+        pages_opened: 15,
+        watched_pairs: 12,
     };
 
     const QUICK: Self = Self {
@@ -154,6 +166,8 @@ impl Effort {
         stored_events: 50_000,
         stored_window: Duration::from_secs(5),
         claim_window: Duration::from_secs(2),
+        pages_opened: 3,
+        watched_pairs: 1,
     };
 
     /// As much as the flags ask for.

@@ -13,6 +13,7 @@ pub mod app;
 pub mod claiming;
 pub mod hop;
 pub mod link;
+pub mod watching;
 
 /// Accepts until standard input ends, and hands each connection to `serve`, which starts a task for it.
 async fn accept_each(serve: impl Fn(TcpStream)) -> Result<()> {

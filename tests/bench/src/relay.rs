@@ -100,12 +100,25 @@ impl<'a> Server<'a> {
 
     /// What an agent logs in with. `tunnel_at`: where it shall dial instead of the tunnel port itself.
     pub async fn join_line(&self, tunnel_at: Option<SocketAddr>) -> Result<String> {
-        let mut arguments: Vec<OsString> =
-            ["token", "create", "--scope", "agent", "--data"].map(Into::into).into();
-        arguments.push(self.data.clone().into());
         // Without a ready-made address the server would name the one it is configured for, whose port is 0.
         let dial = tunnel_at.unwrap_or(self.tunnel);
-        arguments.extend(["--tunnel-at".into(), dial.to_string().into()]);
+        let output = self.token("agent", &["--tunnel-at".into(), dial.to_string().into()]).await?;
+        let line = output.lines().find(|line| line.starts_with("relay://"));
+        line.map(str::to_owned).context("`relay-server token create` printed no join line")
+    }
+
+    /// A token that sees everything and changes nothing.
+    pub async fn read_token(&self) -> Result<String> {
+        let output = self.token("read", &[]).await?;
+        output.lines().next().map(str::to_owned).context("`relay-server token create` printed no token")
+    }
+
+    /// What `relay-server token create` prints.
+    async fn token(&self, scope: &str, more: &[OsString]) -> Result<String> {
+        let mut arguments: Vec<OsString> =
+            ["token", "create", "--scope", scope, "--data"].map(Into::into).into();
+        arguments.push(self.data.clone().into());
+        arguments.extend_from_slice(more);
         let name = format!("{}-token", self.name);
         let launch = Launch {
             name: &name,
@@ -114,9 +127,7 @@ impl<'a> Server<'a> {
             environment: Vec::new(),
             input: Input::Nothing,
         };
-        let output = Process::start(launch, self.crew.folder())?.finish(COMMAND_MAX).await?;
-        let line = output.lines().find(|line| line.starts_with("relay://"));
-        line.map(str::to_owned).context("`relay-server token create` printed no join line")
+        Process::start(launch, self.crew.folder())?.finish(COMMAND_MAX).await
     }
 }
 

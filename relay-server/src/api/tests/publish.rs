@@ -45,7 +45,7 @@ async fn a_published_event_goes_to_every_destination() {
     let first = house.destination("mine", "default").id;
     assert_eq!(made, [(first, DeliveryState::Waiting, false), (second.id, DeliveryState::Waiting, false)]);
     assert!(
-        matches!(watch.next().await, Some(crate::activity::Seen::Event(seen)) if seen.event.id == id),
+        matches!(watch.next().await, Some(crate::activity::Seen::Event(seen)) if seen.id == id),
         "it is told"
     );
     let again =

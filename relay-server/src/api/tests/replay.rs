@@ -138,7 +138,7 @@ async fn an_edited_replay_is_an_event_of_its_own() {
         (&json!("accepted"), &json!("edited"), &json!(original.to_string()), &json!(202))
     );
     assert!(
-        matches!(watch.next().await, Some(crate::activity::Seen::Event(seen)) if seen.event.id == copy_id),
+        matches!(watch.next().await, Some(crate::activity::Seen::Event(seen)) if seen.id == copy_id),
         "it is told"
     );
 

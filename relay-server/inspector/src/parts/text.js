@@ -7,8 +7,12 @@ let ids = 0;
 /** An id for an element that a label or a description points to. */
 export const nextId = () => `e${(ids += 1)}`;
 
+// Nearly all text is of these, and looking is cheaper than cutting.
+const IS_PLAIN = /^[\x20-\x7e]*$/;
+
 /** Text as it came; what cannot be seen is shown as a marked escape. `lines` keeps line breaks. */
 export function Text({ text, lines }) {
+  if (IS_PLAIN.test(text)) return text;
   const cut = pieces(String(text ?? ""), { lines });
   if (cut.length === 1 && !cut[0][1]) return cut[0][0];
   return cut.map(([piece, isEscaped]) => (isEscaped ? html`<span class="unseen" title="a character that cannot be seen">${piece}</span>` : piece));
@@ -35,7 +39,7 @@ export function Shape({ kind }) {
 }
 
 export function Chip({ text, tone, shape }) {
-  return html`<span class="chip ${tone}"><${Shape} kind=${shape} />${text}</span>`;
+  return html`<span class="chip ${tone}">${Shape({ kind: shape })}${text}</span>`;
 }
 
 /** An error of the API, where it happened. */

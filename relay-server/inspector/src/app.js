@@ -1,7 +1,9 @@
 // The inspector begins here: it asks who is looking, and draws the sign-in or the page that the fragment names. A new
-// page is one file in views/ and one line in PAGES. Pages but the first are fetched when somebody goes there.
+// page is one file in views/, a line in more.js and one in PAGES. Pages but the first come with more.js, in idle time or
+// when somebody goes there.
 
 import { html, render, useEffect, useRef, useState } from "./vendor/preact.js";
+import { allHere } from "./model/early.js";
 import { start, stop } from "./model/live.js";
 import { go, link, route } from "./model/route.js";
 import { begin, session, signOut } from "./model/session.js";
@@ -9,24 +11,27 @@ import { switchTheme, isDark, theme } from "./model/settings.js";
 import { useSignal } from "./model/signal.js";
 import { attempt, Host } from "./parts/dialog.js";
 import { useKeys } from "./parts/keys.js";
-import { lazy, whenIdle } from "./parts/lazy.js";
+import { lazy, preload, whenIdle } from "./parts/lazy.js";
 import { Presence } from "./parts/presence.js";
 import { Trouble } from "./parts/text.js";
-import { Events, EventPage } from "./views/events.js";
+import { Events } from "./views/events.js";
 
-const KeysHelp = lazy("KeysHelp", () => import("./views/keys-help.js"));
-const SignIn = lazy("SignIn", () => import("./views/sign-in.js"));
-const Source = lazy("Source", () => import("./views/source.js"));
-const Sources = lazy("Sources", () => import("./views/sources.js"));
+const KeysHelp = lazy("KeysHelp");
+const SignIn = lazy("SignIn");
+const Source = lazy("Source");
+const Sources = lazy("Sources");
 
 const PAGES = [
   { id: "events", title: "Events", key: "e", view: Events },
-  { id: "overview", title: "Overview", key: "o", view: lazy("Overview", () => import("./views/overview.js")) },
+  { id: "overview", title: "Overview", key: "o", view: lazy("Overview") },
   { id: "sources", title: "Sources", key: "s", view: ({ name, ...rest }) => (name ? html`<${Source} key=${name} name=${name} onReady=${rest.onReady} />` : html`<${Sources} ...${rest} />`) },
-  { id: "deliveries", title: "Deliveries", key: "d", view: lazy("Deliveries", () => import("./views/deliveries.js")) },
-  { id: "agents", title: "Agents", key: "a", view: lazy("Agents", () => import("./views/agents.js")) },
-  { id: "tokens", title: "Tokens", key: "t", view: lazy("Tokens", () => import("./views/tokens.js")) },
+  { id: "deliveries", title: "Deliveries", key: "d", view: lazy("Deliveries") },
+  { id: "agents", title: "Agents", key: "a", view: lazy("Agents") },
+  { id: "tokens", title: "Tokens", key: "t", view: lazy("Tokens") },
 ];
+
+/** So long an empty page may stand there before it says what it waits for. */
+const MOMENT_MS = 150;
 
 function Page() {
   const { page, name, q, params } = useSignal(route);
@@ -80,8 +85,11 @@ function App() {
     <${Host} />`;
 }
 
-begin();
-if (route.value.name) EventPage.preload();
-// Notices need no place on the page, and are watched for from the moment that their module is there.
-whenIdle(() => import("./model/notices.js").catch(() => {}));
-render(html`<${App} />`, document.getElementById("app"));
+const { page, name } = route.value;
+if (page !== "events" || name) preload();
+// The first drawing is the list itself, if what it needs is here within a moment, and not an empty page before it.
+const moment = new Promise((over) => setTimeout(over, MOMENT_MS));
+Promise.race([Promise.all([begin(), allHere()]), moment]).then(() => {
+  render(html`<${App} />`, document.getElementById("app"));
+  whenIdle(preload);
+});

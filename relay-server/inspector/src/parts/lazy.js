@@ -1,19 +1,24 @@
-// Views that few need at once: their module is fetched when they are drawn first, or in idle time before. Until it is
-// there nothing stands in its place but, after a moment, a word; a module that cannot be had says so.
+// Views that few need at once: the module of them all is fetched when one is drawn first, or in idle time before. Until
+// it is there nothing stands in the view's place but, after a moment, a word; a module that cannot be had says so.
 
 import { html, useEffect, useState } from "../vendor/preact.js";
 import { Trouble } from "./text.js";
 
-/** A view that is `name` of the module that `load` imports. `preload` fetches it unasked; `onReady` hears when it came late. */
-export function lazy(name, load) {
-  let view = null;
-  const fetched = async () => (view ??= (await load())[name]);
+let views = null;
+const more = async () => (views ??= await import("../more.js"));
+
+/** Fetches the late views unasked. Without them the page goes on; whoever needs one is told then. */
+export const preload = () => more().catch(() => {});
+
+/** The view `name` of more.js. `onReady` hears when it came late. */
+export function lazy(name) {
   function Lazy(props) {
     const [error, setError] = useState(null);
     const [late, draw] = useState(0);
+    const view = views?.[name];
     const again = () => {
       setError(null);
-      fetched().then(() => draw(1), () => setError({ message: "A part of this page could not be loaded. Is the server running? If trying again does not help, reload the page." }));
+      more().then(() => draw(1), () => setError({ message: "A part of this page could not be loaded. Is the server running? If trying again does not help, reload the page." }));
     };
     useEffect(() => {
       if (!view) again();
@@ -25,7 +30,6 @@ export function lazy(name, load) {
     if (error) return html`<div class="unloaded"><${Trouble} error=${error} retry=${again} />${props.onClose && html`<button type="button" onClick=${props.onClose}>Close</button>`}</div>`;
     return html`<p class="dim loading" role="status">Loading…</p>`;
   }
-  Lazy.preload = () => fetched().catch(() => {});
   return Lazy;
 }
 

@@ -1,6 +1,6 @@
 // Who is looking, and what they may do. The server decides; this only keeps the page from offering what it would refuse.
 
-import { forget } from "../first.js";
+import { forget } from "./early.js";
 import { ApiError, get, post, remove, signedOut } from "./api.js";
 import { hasSignedIn } from "./settings.js";
 import { Signal } from "./signal.js";

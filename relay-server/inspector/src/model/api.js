@@ -1,7 +1,7 @@
 // Calls of the API, and the one kind of error they give. Everything stays on the page's own origin; every call that
 // changes something carries `Relay-Inspector`, which no other web page can send.
 
-import { taken } from "../first.js";
+import { taken, takenHere } from "./early.js";
 import { Signal } from "./signal.js";
 
 /** Becomes true once the server no longer takes the session: the page shows the sign-in. */
@@ -23,13 +23,12 @@ export function address(path, query = {}) {
 }
 
 async function call(method, path, { query, body, signal } = {}) {
-  const response = await send(method, address(path, query), body, signal);
+  const { response, text } = await send(method, address(path, query), body, signal);
   if (response.status === 204) return null;
   let value;
   try {
-    value = await response.json();
-  } catch (cause) {
-    if (cause.name === "AbortError") throw cause;
+    value = JSON.parse(text);
+  } catch {
     throw new ApiError("unreadable", `The answer (${response.status}) was not what this page expects. Reload the page.`, response.status);
   }
   if (response.ok) return value;
@@ -43,11 +42,20 @@ async function send(method, url, body, signal) {
   if (method !== "GET") headers["Relay-Inspector"] = "1";
   if (body !== undefined) headers["Content-Type"] = "application/json";
   try {
-    return await ((method === "GET" && taken(url)) || fetch(url, { method, headers, signal, body: body === undefined ? undefined : JSON.stringify(body) }));
+    const early = method === "GET" && taken(url);
+    if (early) return await early;
+    const response = await fetch(url, { method, headers, signal, body: body === undefined ? undefined : JSON.stringify(body) });
+    return { response, text: await response.text() };
   } catch (cause) {
     if (cause.name === "AbortError") throw cause;
     throw new ApiError("unreachable", "The server did not answer. Is it running, and is this machine connected to it?", 0);
   }
+}
+
+/** What `get` would give, if first.js asked for it and it came already; undefined otherwise. */
+export function getHere(path, query) {
+  const text = takenHere(address(path, query));
+  return text === undefined ? undefined : JSON.parse(text);
 }
 
 export const get = (path, query, signal) => call("GET", path, { query, signal });

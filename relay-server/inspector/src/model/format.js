@@ -48,8 +48,8 @@ export function bytes(n) {
   return `${(n / 1024 / 1024).toFixed(1)} MiB`;
 }
 
-const GROUPED = new Intl.NumberFormat("en-US");
-export const count = (n) => GROUPED.format(n);
+/** `12,345` */
+export const count = (n) => String(n).replace(/\B(?=(\d{3})+$)/g, ",");
 export const plural = (n, one, many = `${one}s`) => `${count(n)} ${n === 1 ? one : many}`;
 
 /** Milliseconds since 1970: the first nine digits of an id, in Crockford's base 32. */

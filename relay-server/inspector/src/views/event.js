@@ -15,14 +15,13 @@ import { Button, copy, Menu, Tabs } from "../parts/controls.js";
 import { ask, attempt, Dialog, say } from "../parts/dialog.js";
 import { Headers } from "../parts/headers.js";
 import { useKeys } from "../parts/keys.js";
-import { lazy } from "../parts/lazy.js";
 import { Chip, Shape, Text, Trouble } from "../parts/text.js";
+import { Compare } from "./compare.js";
 import { DeliveriesOf } from "./deliveries-of.js";
+import { EditReplay } from "./edit-replay.js";
+import { hold, step } from "./hold.js";
 import { Raw } from "./raw.js";
 import { TimeLine } from "./time-line.js";
-
-const Compare = lazy("Compare", () => import("./compare.js"));
-const EditReplay = lazy("EditReplay", () => import("./edit-replay.js"));
 
 const TABS = [["overview", "Overview"], ["request", "Request"], ["answer", "Answer"], ["deliveries", "Deliveries"], ["raw", "Raw"]];
 
@@ -87,8 +86,7 @@ export function EventPage({ id, query, onClose, onAmend, sources, recent }) {
   };
   const copyCurl = () => copy(curl(event, source?.url), event.body.is_partial || event.body.text === undefined && event.body_bytes ? "Copied as curl. Its body is not text: download it as body.bin." : "Copied as curl.");
   const holdOrStep = async () => {
-    const { hold, step } = await attempt(() => import("./hold.js")) ?? {};
-    if (hold && source) await (source.rules.hold ? step(source.slug) : hold(source));
+    if (source) await (source.rules.hold ? step(source.slug) : hold(source));
   };
   const unless = (reason, action) => () => (reason ? say(reason, { bad: true }) : action());
   useKeys({

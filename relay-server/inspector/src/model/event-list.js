@@ -2,7 +2,7 @@
 // older pages, fills what was missed, and forgets the oldest past its capacity (they are fetched again on scrolling).
 // It promises: no row is lost in silence. Where rows are missing a gap row stands, and says how many.
 
-import { get } from "./api.js";
+import { get, getHere } from "./api.js";
 import { idMoment } from "./format.js";
 
 /** Rows kept; with their texts about 60 MB. */
@@ -18,6 +18,15 @@ const FILL_PAGES_MAX = 5;
 /** States by how much they need a look. What has ended stays; what waits gives way to its next state. */
 const STATES = ["delivered", "cancelled", "leased", "waiting", "dead"];
 
+/** Changes a row, and counts in `version` that it did: whoever draws rows looks there whether one is as it was. */
+function change(row, fields) {
+  const others = Object.keys(fields).filter((key) => row[key] !== fields[key]);
+  if (!others.length) return false;
+  for (const key of others) row[key] = fields[key];
+  row.version = (row.version ?? 0) + 1;
+  return true;
+}
+
 export class EventList {
   rows = [];
   #byId = new Map();
@@ -29,12 +38,19 @@ export class EventList {
   reach = undefined;
   #abort = new AbortController();
   #refreshTimer = 0;
+  /** Rows that came or changed in a fetch. */
+  #changes = 0;
+  /** The stream opened before the first page was here, which may be older than that. */
+  #isBehind = false;
 
   /** `isPlain`: the query is empty, so whatever the stream brings belongs here. */
   constructor(query, onChange) {
     this.query = query;
     this.isPlain = query.trim() === "";
     this.onChange = onChange;
+    // The first page may be here before the list is: then it is drawn at once.
+    const first = getHere("/events", { q: this.query.trim(), limit: PAGE });
+    if (first) this.#takePage(first);
   }
 
   end() {
@@ -76,9 +92,10 @@ export class EventList {
   #put(row) {
     const known = this.#byId.get(row.id);
     if (known) {
-      Object.assign(known, row);
+      if (change(known, row)) this.#changes += 1;
       return false;
     }
+    this.#changes += 1;
     this.#byId.set(row.id, row);
     const last = this.rows.at(-1);
     if (!last || last.id < row.id) this.rows.push(row);
@@ -111,7 +128,7 @@ export class EventList {
   #arrive({ type: _, ...event }) {
     const known = this.#byId.get(event.id);
     if (known) {
-      Object.assign(known, event);
+      change(known, event);
       return 0;
     }
     if (!this.isPlain) {
@@ -127,7 +144,8 @@ export class EventList {
     row.states ??= new Map();
     row.states.set(id, state);
     const listed = row.late === "dead" || row.late === "cancelled" ? [row.late] : [];
-    row.late = [...listed, ...row.states.values()].reduce((worst, one) => (STATES.indexOf(one) > STATES.indexOf(worst) ? one : worst));
+    const late = [...listed, ...row.states.values()].reduce((worst, one) => (STATES.indexOf(one) > STATES.indexOf(worst) ? one : worst));
+    change(row, { late });
   }
 
   /** A query only the server understands: ask it for what is new, at most once a second. */
@@ -139,17 +157,23 @@ export class EventList {
     }, 1000);
   }
 
-  /** Asks for what came while nobody listened, from the newest back to what is known. */
-  async catchUp() {
-    if (this.next === undefined) return this.older();
-    const newest = this.rows.at(-1)?.id ?? "";
-    await this.#fill({ before: null, until: newest, pages: FILL_PAGES_MAX, isGap: false });
+  get newest() {
+    return this.rows.at(-1)?.id ?? "";
+  }
+
+  /** Asks for what came while nobody listened, from the newest back to `until`, the newest that was known by then. */
+  async catchUp(until = this.newest) {
+    if (this.next === undefined) {
+      this.#isBehind = this.isLoading;
+      return this.older();
+    }
+    await this.#fill({ before: null, until, pages: FILL_PAGES_MAX, isGap: false });
   }
 
   #gap(missed) {
     const above = this.rows.at(-1);
     if (above?.gap) {
-      above.missed += missed;
+      change(above, { missed: above.missed + missed });
       return;
     }
     // Sorts right behind the newest row.
@@ -171,13 +195,15 @@ export class EventList {
   async #fill({ before, until, pages, isGap, gap }) {
     if (this.isFilling) return;
     this.isFilling = true;
-    this.onChange();
+    if (isGap) this.onChange();
+    const changes = this.#changes;
     try {
       for (let page = 0; page < pages; page += 1) {
         const { events, next } = await this.#page(before, 200);
         let fresh = 0;
-        for (const event of events) fresh += this.#put(event) ? 1 : 0;
-        if (gap) gap.missed = Math.max(0, gap.missed - fresh);
+        // What is older than all that was fetched comes when the reader gets there.
+        for (const event of events) if (!this.next || event.id >= this.next) fresh += this.#put(event) ? 1 : 0;
+        if (gap) change(gap, { missed: Math.max(0, gap.missed - fresh) });
         const isMet = !next || next <= until || events.some((event) => event.id <= until);
         if (isMet || !until) {
           if (isGap) this.#forget(gap.id);
@@ -189,10 +215,13 @@ export class EventList {
       if (isGap) this.#move(gap, before);
       else this.#put({ id: `${until}~`, gap: true, missed: null });
     } catch (error) {
-      if (error.name !== "AbortError") this.error = error;
+      if (error.name === "AbortError") return;
+      this.error = error;
+      this.#changes += 1;
     } finally {
       this.isFilling = false;
-      this.onChange();
+      // Mostly there was nothing to catch up with, and what is drawn may stay.
+      if (isGap || this.#changes !== changes) this.onChange();
     }
   }
 
@@ -204,7 +233,7 @@ export class EventList {
 
   /** What was fetched lies above a gap row that remains. */
   #move(gap, before) {
-    if (gap.missed === 0) gap.missed = null;
+    if (gap.missed === 0) change(gap, { missed: null });
     if (before <= gap.id) this.#forget(gap.id);
   }
 
@@ -220,14 +249,7 @@ export class EventList {
     this.onChange();
     try {
       for (let calls = 0; calls < EMPTY_CALLS_MAX; calls += 1) {
-        const { events, next } = await this.#page(this.next, PAGE);
-        const isFirst = this.rows.length === 0;
-        const older = events.filter((event) => !this.#byId.has(event.id)).reverse();
-        for (const event of older) this.#byId.set(event.id, event);
-        if (isFirst || (older.length && older.at(-1).id < this.rows[0].id)) this.rows = older.concat(this.rows);
-        else for (const event of older) this.#insert(event);
-        this.next = next;
-        this.reach = next ? idMoment(next) : null;
+        const { events, next } = this.#takePage(await this.#page(this.next, PAGE));
         if (events.length || !next) break;
         this.onChange();
       }
@@ -237,6 +259,20 @@ export class EventList {
       this.isLoading = false;
       this.onChange();
     }
+    if (!this.#isBehind || this.next === undefined) return;
+    this.#isBehind = false;
+    await this.catchUp();
+  }
+
+  #takePage(page) {
+    const isFirst = this.rows.length === 0;
+    const older = page.events.filter((event) => !this.#byId.has(event.id)).reverse();
+    for (const event of older) this.#byId.set(event.id, event);
+    if (isFirst || (older.length && older.at(-1).id < this.rows[0].id)) this.rows = older.concat(this.rows);
+    else for (const event of older) this.#insert(event);
+    this.next = page.next;
+    this.reach = page.next ? idMoment(page.next) : null;
+    return page;
   }
 
   #insert(event) {
@@ -246,7 +282,7 @@ export class EventList {
   /** A change of a row that the reader made (pin, note). */
   amend(event) {
     const row = this.#byId.get(event.id);
-    if (row) Object.assign(row, { pinned: event.pinned, note: event.note });
+    if (row) change(row, { pinned: event.pinned, note: event.note });
     this.onChange();
   }
 }

@@ -2,9 +2,16 @@
 
 import { useCallback, useEffect, useRef, useState } from "../vendor/preact.js";
 
-/** `load(signal)` is asked when `keys` change, and every `every` milliseconds while the page is seen. */
-export function useAnswer(load, keys, { every = 0 } = {}) {
-  const [state, setState] = useState({ value: null, error: null, isLoading: true });
+/**
+ * `load(signal)` is asked when `keys` change, and every `every` milliseconds while the page is seen. `here()` gives the
+ * first value where it has come already.
+ */
+export function useAnswer(load, keys, { every = 0, here } = {}) {
+  const [state, setState] = useState(() => {
+    const value = here?.() ?? null;
+    return { value, error: null, isLoading: value === null };
+  });
+  const isFirst = useRef(true);
   const latest = useRef(load);
   latest.current = load;
   const controller = useRef(null);
@@ -21,8 +28,9 @@ export function useAnswer(load, keys, { every = 0 } = {}) {
     }
   }, []);
   useEffect(() => {
-    setState({ value: null, error: null, isLoading: true });
-    again();
+    if (!isFirst.current) setState({ value: null, error: null, isLoading: true });
+    if (!isFirst.current || state.value === null) again();
+    isFirst.current = false;
     return () => controller.current?.abort();
   }, keys);
   useEffect(() => {

@@ -1,8 +1,8 @@
 // The home page: events as they arrive, newest first, and beside them the one that is open. The list never moves under
 // the reader: while somebody scrolls, points or reads further down, what is new is counted and waits for its pill.
 
-import { html, useEffect, useLayoutEffect, useMemo, useRef, useState } from "../vendor/preact.js";
-import { address, get, patch } from "../model/api.js";
+import { html, useCallback, useEffect, useLayoutEffect, useMemo, useRef, useState } from "../vendor/preact.js";
+import { address, get, getHere, patch } from "../model/api.js";
 import { EventList } from "../model/event-list.js";
 import { moment, plural } from "../model/format.js";
 import { listen } from "../model/live.js";
@@ -22,9 +22,9 @@ import { Filters, SearchField } from "../parts/search-field.js";
 import { Trouble } from "../parts/text.js";
 import { EventHead, EventRow } from "./event-row.js";
 
-export const EventPage = lazy("EventPage", () => import("./event.js"));
-const NoEvents = lazy("NoEvents", () => import("./first-steps.js"));
-const ReplayMany = lazy("ReplayMany", () => import("./replay-many.js"));
+const EventPage = lazy("EventPage");
+const NoEvents = lazy("NoEvents");
+const ReplayMany = lazy("ReplayMany");
 
 /** After so long without a movement of the pointer over the list, it follows again. */
 const POINTED_MS = 2000;
@@ -32,28 +32,33 @@ const POINTED_MS = 2000;
 /** Widths of the list in pixels at which rows get two lines, and all columns. */
 const NARROW = 560;
 const WIDE = 900;
+const kindOf = (width) => (width < NARROW ? "s" : width < WIDE ? "m" : "l");
+
+/** What stands above the rows where the window is wide, in pixels. */
+const ABOVE = 89;
 
 export function Events({ name: open, q: query }) {
   const [, draw] = useState(0);
   const list = useMemo(() => new EventList(query, () => draw((n) => n + 1)), [query]);
   const [active, setActive] = useState(open);
-  const [width, setWidth] = useState(1000);
   const [topId, setTopId] = useState(null);
   const reading = useRef({ isAtTop: true, pointedAt: 0 });
   const [dialog, setDialog] = useState(null);
-  const sources = useAnswer((signal) => get("/sources", {}, signal), [], { every: 60_000 });
+  const sources = useAnswer((signal) => get("/sources", {}, signal), [], { every: 60_000, here: () => getHere("/sources") });
   const share = useSignal(listShare);
+  const [kind, setKind] = useState(() => kindOf(open ? (innerWidth * share) / 100 : innerWidth));
   const field = useRef(null);
   const names = sources.value?.sources.map(({ slug }) => slug) ?? [];
 
   // Before the first painting, and not after it: the answer is on its way, or there already.
   useLayoutEffect(() => {
-    reading.current.isAtTop = true;
-    setTopId(null);
-    document.querySelector(".rows")?.scrollTo({ top: 0 });
-    list.older();
+    if (list.next === undefined) list.older();
     const unlisten = listen(({ lines, isBack }) => {
-      if (isBack && list.next !== undefined) list.catchUp();
+      if (isBack) {
+        // What came before the stream opened can wait for a moment. What it brings from now on must not hide that.
+        const until = list.newest;
+        whenIdle(() => list.catchUp(until));
+      }
       if (!lines.length) return;
       hold();
       list.take(lines);
@@ -61,6 +66,10 @@ export function Events({ name: open, q: query }) {
     return () => {
       unlisten();
       list.end();
+      // Another search begins at its top.
+      reading.current.isAtTop = true;
+      setTopId(null);
+      document.querySelector(".rows")?.scrollTo({ top: 0 });
     };
   }, [list]);
   useEffect(() => {
@@ -85,7 +94,9 @@ export function Events({ name: open, q: query }) {
   const activeIndex = active ? list.indexOf(active) - held : -1;
 
   const show = (id, replace = false) => go(link("events", id, { q: query }), { replace });
-  const openRow = (index, event) => {
+  const latest = useRef(null);
+  const openRow = useCallback((index, event) => latest.current(index, event), []);
+  latest.current = (index, event) => {
     const row = at(index);
     if (!row) return;
     if (row.gap) return void list.fillGap(row.id);
@@ -121,14 +132,7 @@ export function Events({ name: open, q: query }) {
     p: () => (active && !open && list.byId(active) ? void amend(active, { pinned: !list.byId(active).pinned }) : false),
   });
 
-  useEffect(() => {
-    // Once there are rows, the next click is on one of them.
-    if (list.size) whenIdle(EventPage.preload);
-  }, [list.size > 0]);
-
-  const isNarrow = width < NARROW;
   const error = list.error?.code === "malformed" ? list.error : null;
-  const kind = isNarrow ? "s" : width < WIDE ? "m" : "l";
   const chosen = terms(query).find((term) => term.key === "source" && !term.isNegated)?.value ?? "";
   const isEmpty = list.size === 0 && list.next === null && !list.isLoading && !list.error;
   const foot = html`<div class="rows-foot" role="presentation">${Foot({ list, query })}</div>`;
@@ -146,14 +150,17 @@ export function Events({ name: open, q: query }) {
       </div>
       <${Filters} query=${query} onQuery=${setQuery} />
       ${held > 0 && html`<button type="button" class="pill" onClick=${follow}>${plural(held, "new one", "new ones")}</button>`}
-      ${isEmpty && !query.trim() ? html`<${NoEvents} sources=${sources} />` : html`<${Rows} label="Events, newest first" columns=${8} size=${size} height=${isNarrow ? 50 : 32} active=${activeIndex} rowId=${(index) => `row-${at(index)?.id ?? "none"}`}
-        head=${html`<${EventHead} kind=${kind} />`} foot=${foot} onWidth=${setWidth} onOpen=${openRow} onMove=${move} onEnd=${() => list.next !== null && !list.error && !isStuck(list) && list.older()}
+      ${isEmpty && !query.trim() ? html`<${NoEvents} sources=${sources} />` : html`<${Rows} label="Events, newest first" columns=${8} size=${size} height=${kind === "s" ? 50 : 32} headHeight=${kind === "s" ? 0 : 28} tall=${innerHeight - ABOVE} active=${activeIndex} rowId=${(index) => `row-${at(index)?.id ?? "none"}`}
+        head=${html`<${EventHead} kind=${kind} />`} foot=${foot} onWidth=${(width) => setKind(kindOf(width))} onOpen=${openRow} onMove=${move} onEnd=${() => list.next !== null && !list.error && !isStuck(list) && list.older()}
         onTouch=${() => (reading.current.pointedAt = Date.now())}
         onScrolled=${(isAtTop) => {
           reading.current.isAtTop = isAtTop;
           if (isAtTop && held === 0) setTopId(null);
         }}
-        row=${(index, style) => html`<${EventRow} style=${style} row=${at(index)} index=${index} kind=${kind} isActive=${index === activeIndex} isOpen=${at(index)?.id === open} onOpen=${openRow} isFilling=${list.isFilling} />`} />`}
+        row=${(index, top) => {
+          const row = at(index);
+          return html`<${EventRow} row=${row} version=${row.version} index=${index} top=${top} kind=${kind} isActive=${index === activeIndex} isOpen=${row.id === open} onOpen=${openRow} isFilling=${row.gap && list.isFilling} />`;
+        }} />`}
     </section>
     ${open && html`<${Divider} share=${listShare} label="Width of the list" />
       <${EventPage} key=${open} id=${open} query=${query} onClose=${close} onAmend=${amend} sources=${sources.value?.sources ?? []} recent=${() => list.rows.slice(-60).reverse()} />`}

@@ -36,7 +36,7 @@ export const hasSignedIn = setting("signed-in", false);
 /** `{source: {new, failed, dead}}` */
 export const notified = setting("notified", {});
 
-/** `"dark"`, `"light"` or null: as the system has it. Plain text in storage, because theme.js reads it first. */
+/** `"dark"`, `"light"` or null: as the system has it. Plain text in storage, because first.js reads it first. */
 export const theme = new Signal(document.documentElement.dataset.theme ?? null);
 
 export function isDark() {

@@ -6,7 +6,7 @@ import { complete, terms, without } from "../model/search.js";
 import { lazy } from "./lazy.js";
 import { nextId, Shape, Text } from "./text.js";
 
-const Help = lazy("SearchHelp", () => import("../views/search-help.js"));
+const Help = lazy("SearchHelp");
 
 /** Typing rests for so long before the list is asked. */
 const REST_MS = 250;

@@ -1,0 +1,249 @@
+//! Who writes the lines: one teller for all callers who may see the same, so that ten open inspectors cost little more
+//! than one. A teller begins with its first listener and ends with its last.
+
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use bytes::Bytes;
+use link::Tasks;
+use serde::Serialize;
+use serde_json::json;
+use tokio::sync::broadcast;
+use tokio::sync::broadcast::error::RecvError;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::Instant;
+
+use super::super::events::{self, EventView};
+use super::super::identity::Caller;
+use super::Form;
+use crate::activity::{Activity, Seen, Settled, Watch};
+use crate::delivery::verdict::AttemptOutcome;
+use crate::model::{ProjectId, SourceId};
+use crate::store::{Next, OutcomeKind, Settlement, Store};
+
+/// Most streams at once.
+const LISTENERS_MAX: usize = 256;
+
+/// Events that come within this are told together: a browser draws no faster, and each write costs more than what it
+/// says.
+const TOGETHER: Duration = Duration::from_millis(50);
+
+/// Most bytes told together.
+const TOGETHER_BYTES_MAX: usize = 256 * 1024;
+
+/// What a slow listener may be behind: 32 times 50 ms. It is kept for as long as one of them has not heard it.
+const BEHIND_MAX: usize = 32;
+
+/// Who may see the same.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(super) struct Audience {
+    project: ProjectId,
+    /// Names of sources; empty: every source of the project.
+    slugs: Vec<String>,
+    only: Option<SourceId>,
+    form: Form,
+}
+
+impl Audience {
+    /// `only` has been found to be the caller's to look at.
+    pub(super) fn new(caller: &Caller, only: Option<SourceId>, form: Form) -> Self {
+        let slugs = caller.bound_to().to_vec();
+        Self { project: caller.project(), slugs, only, form }
+    }
+
+    /// The name of a source, if it is theirs to look at.
+    fn name_of(&self, store: &Store, source: SourceId) -> Option<String> {
+        let owner = store.owner(source).filter(|owner| owner.project == self.project)?;
+        let slug = owner.slug.as_str();
+        let is_theirs = self.slugs.is_empty() || self.slugs.iter().any(|own| own == slug);
+        (is_theirs && self.only.is_none_or(|only| only == source)).then(|| slug.to_owned())
+    }
+}
+
+/// All tellers. Cheap to clone.
+#[derive(Clone)]
+pub struct Tellers {
+    tasks: Tasks,
+    tellers: Arc<Mutex<HashMap<Audience, Arc<Teller>>>>,
+    listeners: Arc<Semaphore>,
+}
+
+struct Teller {
+    batches: broadcast::Sender<Batch>,
+    /// Lines told so far, and those that could not be.
+    told: AtomicU64,
+}
+
+/// Lines told together.
+#[derive(Debug, Clone)]
+struct Batch {
+    lines: Bytes,
+    /// Lines told before these, and after them.
+    before: u64,
+    after: u64,
+}
+
+/// What one listener hears.
+pub(super) struct Hearing {
+    batches: broadcast::Receiver<Batch>,
+    heard: u64,
+    form: Form,
+    _place: OwnedSemaphorePermit,
+}
+
+impl Tellers {
+    /// None yet; they run in `tasks`.
+    #[must_use]
+    pub fn new(tasks: Tasks) -> Self {
+        Self { tasks, tellers: Arc::default(), listeners: Arc::new(Semaphore::new(LISTENERS_MAX)) }
+    }
+
+    /// Listens from now on. `None` when as many do as may.
+    pub(super) fn hear(&self, audience: Audience, store: &Store, activity: &Activity) -> Option<Hearing> {
+        let place = Arc::clone(&self.listeners).try_acquire_owned().ok()?;
+        let form = audience.form;
+        let mut tellers = self.tellers.lock().expect("nobody panics with the lock");
+        let (teller, batches) = match tellers.entry(audience) {
+            Entry::Occupied(known) => (Arc::clone(known.get()), known.get().batches.subscribe()),
+            Entry::Vacant(new) => {
+                let audience = new.key().clone();
+                let watch = activity.watch({
+                    let (audience, store) = (audience.clone(), store.clone());
+                    move |source| audience.name_of(&store, source).is_some()
+                })?;
+                let (batches, first) = broadcast::channel(BEHIND_MAX);
+                let teller = Arc::new(Teller { batches, told: AtomicU64::new(0) });
+                self.tasks.spawn(self.clone().tell(audience, Arc::clone(&teller), store.clone(), watch));
+                (Arc::clone(new.insert(teller)), first)
+            }
+        };
+        // Not less than what the first batch heard comes after.
+        let heard = teller.told.load(Ordering::Acquire);
+        Some(Hearing { batches, heard, form, _place: place })
+    }
+
+    async fn tell(self, audience: Audience, teller: Arc<Teller>, store: Store, mut watch: Watch) {
+        let mut last = Instant::now() - TOGETHER;
+        loop {
+            // What comes at once is told at once; what comes thick is told together.
+            let next = async {
+                tokio::time::sleep_until(last + TOGETHER).await;
+                watch.next().await
+            };
+            tokio::select! {
+                seen = next => {
+                    let Some(seen) = seen else { return };
+                    teller.tell(&audience, &store, seen, &mut watch);
+                    last = Instant::now();
+                }
+                () = teller.batches.closed() => {
+                    let mut tellers = self.tellers.lock().expect("nobody panics with the lock");
+                    // Somebody may have come since.
+                    if teller.batches.receiver_count() == 0 {
+                        tellers.remove(&audience);
+                        return;
+                    }
+                }
+            }
+        }
+    }
+}
+
+impl Teller {
+    /// Tells what was seen, and all else that is there by now.
+    fn tell(&self, audience: &Audience, store: &Store, first: Seen, watch: &mut Watch) {
+        let (mut lines, mut count) = (String::new(), 0);
+        let mut next = Some(first);
+        while let Some(seen) = next {
+            count += audience.write(store, &seen, &mut lines);
+            next = if lines.len() < TOGETHER_BYTES_MAX { watch.next_now() } else { None };
+        }
+        let before = self.told.load(Ordering::Relaxed);
+        let after = before + count;
+        // Before the batch is there: who comes between the two hears it too, and takes it for known.
+        self.told.store(after, Ordering::Release);
+        if count > 0 {
+            // Nobody may be left to hear it.
+            let _ = self.batches.send(Batch { lines: lines.into(), before, after });
+        }
+    }
+}
+
+impl Hearing {
+    /// The next lines, with a gap before them where some were missed. Cancel-safe. `None` once nobody tells any more.
+    pub(super) async fn next(&mut self) -> Option<Bytes> {
+        loop {
+            let Batch { lines, before, after } = match self.batches.recv().await {
+                Ok(batch) => batch,
+                // The next one says how much.
+                Err(RecvError::Lagged(_)) => continue,
+                Err(RecvError::Closed) => return None,
+            };
+            let missed = before.saturating_sub(self.heard);
+            self.heard = after;
+            if missed == 0 {
+                return Some(lines);
+            }
+            let mut with_gap = String::with_capacity(lines.len() + 64);
+            self.form.write(&gap(missed), &mut with_gap);
+            let mut with_gap = Vec::from(with_gap);
+            with_gap.extend_from_slice(&lines);
+            return Some(with_gap.into());
+        }
+    }
+}
+
+impl Audience {
+    /// Writes what was seen. Gives how many lines that counts for.
+    fn write(&self, store: &Store, seen: &Seen, lines: &mut String) -> u64 {
+        let (json, count) = match seen {
+            Seen::Gap(missed) => (gap(*missed), *missed),
+            Seen::Settled(settled) => {
+                let Some(source) = self.name_of(store, settled.source) else { return 0 };
+                (settled_line(settled, &source).to_string(), 1)
+            }
+            Seen::Event(event) => {
+                let Some(source) = self.name_of(store, event.source) else { return 0 };
+                let line = Line { r#type: "event", event: events::view(event, source) };
+                (serde_json::to_string(&line).unwrap_or_default(), 1)
+            }
+        };
+        self.form.write(&json, lines);
+        count
+    }
+}
+
+fn gap(missed: u64) -> String {
+    json!({ "type": "gap", "missed": missed }).to_string()
+}
+
+#[derive(Serialize)]
+struct Line<'a> {
+    r#type: &'static str,
+    #[serde(flatten)]
+    event: EventView<'a>,
+}
+
+/// A settled attempt of a stored delivery.
+fn settled_line(settled: &Settled, source: &str) -> serde_json::Value {
+    let Settlement { delivery, attempt, record, next } = &settled.settlement;
+    let (outcome, status, reason) = match record.as_ref().map(|record| record.outcome) {
+        None => (None, None, None),
+        Some(AttemptOutcome::Answered(status)) => (Some(OutcomeKind::Answered), Some(status), None),
+        Some(AttemptOutcome::NotSent(reason)) => (Some(OutcomeKind::NotSent), None, Some(reason)),
+        Some(AttemptOutcome::SentNoAnswer(reason)) => (Some(OutcomeKind::SentNoAnswer), None, Some(reason)),
+    };
+    let ended_by = match next {
+        Next::Dead(reason) | Next::Cancelled(reason) => Some(*reason),
+        Next::Ready | Next::RetryAt(_) | Next::Delivered => None,
+    };
+    json!({
+        "type": "delivery", "id": delivery.to_string(), "event": delivery.event.to_string(), "source": source,
+        "destination": settled.destination.as_str(), "state": next.state(), "attempt": attempt,
+        "outcome": outcome, "status": status, "reason": ended_by.or(reason),
+        "total_us": record.as_ref().map(|record| record.times.total_us),
+    })
+}
