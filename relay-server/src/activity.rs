@@ -76,7 +76,12 @@ impl Activity {
     /// # Panics
     /// When a watcher's wish panicked before.
     pub fn publish(&self, record: &EventRecord) {
-        self.tell(self.prepare(record));
+        if self.is_watched() {
+            let mut told: Option<Arc<EventSummary>> = None;
+            self.offer(record.source, || {
+                Seen::Event(told.get_or_insert_with(|| Arc::new(record.into())).clone())
+            });
+        }
     }
 
     /// What is to be told of an event once it is accepted; `None` while nobody watches.
@@ -91,7 +96,7 @@ impl Activity {
     /// When a watcher's wish panicked before.
     pub fn tell(&self, event: Option<Arc<EventSummary>>) {
         let Some(event) = event else { return };
-        self.offer(event.source, &Seen::Event(event));
+        self.offer(event.source, || Seen::Event(Arc::clone(&event)));
     }
 
     /// Tells of a settled attempt.
@@ -102,7 +107,8 @@ impl Activity {
         if self.is_watched()
             && let Some(settled) = settled()
         {
-            self.offer(settled.source, &Seen::Settled(Arc::new(settled)));
+            let settled = Arc::new(settled);
+            self.offer(settled.source, || Seen::Settled(Arc::clone(&settled)));
         }
     }
 
@@ -110,9 +116,13 @@ impl Activity {
         self.inner.count.load(Ordering::Relaxed) > 0
     }
 
-    fn offer(&self, source: SourceId, seen: &Seen) {
+    /// `seen` is asked only for who has room for it.
+    fn offer(&self, source: SourceId, mut seen: impl FnMut() -> Seen) {
         let watchers = self.inner.watchers.read().expect("no wish panics");
-        watchers.iter().filter(|watcher| (watcher.wants)(source)).for_each(|watcher| watcher.offer(seen));
+        watchers
+            .iter()
+            .filter(|watcher| (watcher.wants)(source))
+            .for_each(|watcher| watcher.offer(&mut seen));
     }
 
     /// Watches events of the sources `wants` says yes to, from now on. `None` when 256 watch already.
@@ -135,11 +145,15 @@ impl Activity {
 }
 
 impl Watcher {
-    fn offer(&self, seen: &Seen) {
+    fn offer(&self, seen: impl FnOnce() -> Seen) {
+        if self.queue.capacity() == 0 {
+            self.missed.fetch_add(1, Ordering::Relaxed);
+            return;
+        }
         // A gap is told where it is: before the first event after it.
         let missed = self.missed.swap(0, Ordering::Relaxed);
         let gap_is_told = missed == 0 || self.queue.try_send(Seen::Gap(missed)).is_ok();
-        let is_told = gap_is_told && self.queue.try_send(seen.clone()).is_ok();
+        let is_told = gap_is_told && self.queue.try_send(seen()).is_ok();
         let untold = if gap_is_told { 0 } else { missed } + u64::from(!is_told);
         if untold > 0 {
             self.missed.fetch_add(untold, Ordering::Relaxed);

@@ -14,7 +14,7 @@
   ask("api/v1/whoami");
   if (!page || page === "events") {
     const q = (new URLSearchParams(search).get("q") ?? "").trim();
-    ask(`api/v1/events?${new URLSearchParams({ ...(q && { q }), limit: 100 })}`);
+    ask(`api/v1/events?${new URLSearchParams({ ...(q && { q }), limit: 50 })}`);
     ask("api/v1/sources");
     if (/^evt_[0-9a-z]+$/.test(name)) ask(`api/v1/events/${name}`);
   }

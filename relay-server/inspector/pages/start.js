@@ -373,7 +373,7 @@ function takenHere(url) {
   taken(url);
   return got.text;
 }
-var allHere = () => Promise.allSettled(asked.values());
+var firstHere = () => Promise.allSettled([...asked].filter(([url]) => url !== "api/v1/sources").map(([, answer]) => answer));
 function forget() {
   asked.clear();
   here.clear();
@@ -768,7 +768,7 @@ function Shape({ kind }) {
   return fe`<svg class="shape" viewBox="0 0 10 10" aria-hidden="true">${PATHS[kind]}</svg>`;
 }
 function Chip({ text, tone, shape }) {
-  return fe`<span class="chip ${tone}">${Shape({ kind: shape })}${text}</span>`;
+  return a("span", { class: `chip ${tone} ${shape}` }, text);
 }
 function Trouble({ error, retry }) {
   if (!error) return null;
@@ -954,9 +954,12 @@ function Presence() {
 
 // model/event-list.js
 var ROWS_MAX = 1e5;
+var FIRST_PAGE = 50;
 var PAGE = 100;
 var EMPTY_CALLS_MAX = 5;
 var FILL_PAGES_MAX = 5;
+var FILL_GAPS_MAX = 4;
+var CALM_MS = 1500;
 var STATES = ["delivered", "cancelled", "leased", "waiting", "dead"];
 function change(row, fields) {
   const others = Object.keys(fields).filter((key) => row[key] !== fields[key]);
@@ -976,6 +979,9 @@ var EventList = class {
   reach = void 0;
   #abort = new AbortController();
   #refreshTimer = 0;
+  #fillTimer = 0;
+  /** Gap rows nobody has fetched yet. */
+  #gaps = [];
   /** Rows that came or changed in a fetch. */
   #changes = 0;
   /** The stream opened before the first page was here, which may be older than that. */
@@ -985,12 +991,13 @@ var EventList = class {
     this.query = query;
     this.isPlain = query.trim() === "";
     this.onChange = onChange;
-    const first = getHere("/events", { q: this.query.trim(), limit: PAGE });
+    const first = getHere("/events", { q: this.query.trim(), limit: FIRST_PAGE });
     if (first) this.#takePage(first);
   }
   end() {
     this.#abort.abort();
     clearTimeout(this.#refreshTimer);
+    clearTimeout(this.#fillTimer);
   }
   /** Row `index` as shown: the newest is 0. */
   at(index) {
@@ -1099,7 +1106,15 @@ var EventList = class {
     const id = `${above?.id ?? "evt_"}~`;
     this.#put({ id, gap: true, missed: missed2 });
     if (!this.isPlain) this.refreshSoon();
-    else if (!this.isFilling) setTimeout(() => this.fillGap(id), 1500);
+    else this.#fillSoon(id);
+  }
+  /** While more comes than can be shown, fetching it would only add to that: gaps are filled once there are no new ones. */
+  #fillSoon(id) {
+    this.#gaps.push(id);
+    clearTimeout(this.#fillTimer);
+    this.#fillTimer = setTimeout(async () => {
+      for (const gap of this.#gaps.splice(0).slice(-FILL_GAPS_MAX).reverse()) await this.fillGap(gap);
+    }, CALM_MS);
   }
   /** Fetches what belongs at a gap row; it goes when all of it is there. */
   async fillGap(id) {
@@ -1159,7 +1174,7 @@ var EventList = class {
     this.onChange();
     try {
       for (let calls = 0; calls < EMPTY_CALLS_MAX; calls += 1) {
-        const { events, next } = this.#takePage(await this.#page(this.next, PAGE));
+        const { events, next } = this.#takePage(await this.#page(this.next, this.next === void 0 ? FIRST_PAGE : PAGE));
         if (events.length || !next) break;
         this.onChange();
       }
@@ -1735,25 +1750,37 @@ var EventRow = memo(({ row, index, top, kind, isActive, isOpen, onOpen, isFillin
   }
   const state = `row ${kind}${isActive ? " is-active" : ""}${isOpen ? " is-open" : ""}`;
   const at = clock(row.received_at);
-  const path = pathOf(row);
-  const time = fe`<span role="gridcell" class="num dim" title=${`${day(row.received_at)} ${at}`}>${at.slice(0, kind === "l" ? 12 : 8)}</span>`;
-  const what = fe`<span role="gridcell" class="what">${kind !== "l" && row.method !== "POST" && fe`<span class="method">${row.method}</span> `}${row.name && fe`<b>${Text({ text: row.name })}</b> `}${(!row.name || path !== "/") && fe`<span class=${row.name ? "dim path" : "path"}>${Text({ text: path })}</span>`}</span>`;
-  const answer = fe`<span role="gridcell" title=${reason(row.reason)}>${Chip(chip(row))}</span>`;
-  const source2 = fe`<span role="gridcell" class="dim cut">${row.source}</span>`;
-  const late = fe`<span role="gridcell">${row.late && Late({ state: row.late, isShort: kind !== "l" })}</span>`;
-  const took = fe`<span role="gridcell" class="num dim end">${row.outcome === "accepted" ? "" : span(row.total_us)}</span>`;
-  const marks = fe`<span role="gridcell" class="marks">${row.pinned && fe`<span title="pinned">${Shape({ kind: "pin" })}<span class="unseen-title">pinned</span></span>`}${row.note && fe`<span title=${row.note}>${Shape({ kind: "note" })}<span class="unseen-title">has a note</span></span>`}</span>`;
+  const time = cell("num dim", at.slice(0, kind === "l" ? 12 : 8), `${day(row.received_at)} ${at}`);
+  const answer = cell(null, Chip(chip(row)), reason(row.reason) || void 0);
+  const source2 = cell("dim cut", row.source);
+  const late = cell(null, row.late && Late({ state: row.late, isShort: kind !== "l" }));
+  const took = cell("num dim end", row.outcome === "accepted" ? "" : span(row.total_us));
+  const marks = cell("marks", [row.pinned && Mark({ title: "pinned", shape: "pin", text: "pinned" }), row.note && Mark({ title: row.note, shape: "note", text: "has a note" })]);
+  const what = What({ row, isShort: kind !== "l" });
   if (kind === "s") {
-    return fe`<div class=${state} ...${common}><span class="row-line" role="presentation">${what}${answer}</span>
-      <span class="row-line" role="presentation">${time}${source2}${took}${late}${marks}</span></div>`;
+    const line = (...cells) => a("span", { class: "row-line", role: "presentation" }, ...cells);
+    return a("div", { class: state, ...common }, line(what, answer), line(time, source2, took, late, marks));
   }
-  if (kind === "m") return fe`<div class=${state} ...${common}>${time}${what}${source2}${answer}${late}${took}${marks}</div>`;
-  return fe`<div class=${state} ...${common}>${time}<span role="gridcell" class="method">${row.method}</span>${what}${source2}${answer}${late}${took}<span role="gridcell" class="num dim end">${row.body_bytes ? bytes(row.body_bytes) : "–"}</span>${marks}</div>`;
+  if (kind === "m") return a("div", { class: state, ...common }, time, what, source2, answer, late, took, marks);
+  const size = cell("num dim end", row.body_bytes ? bytes(row.body_bytes) : "–");
+  return a("div", { class: state, ...common }, time, cell("method", row.method), what, source2, answer, late, took, size, marks);
 });
+var cell = (classes, content, title) => a("span", { role: "gridcell", class: classes ?? void 0, title }, content);
+function What({ row, isShort }) {
+  const path = pathOf(row);
+  return cell("what", [
+    isShort && row.method !== "POST" && [a("span", { class: "method" }, row.method), " "],
+    row.name && [a("b", null, Text({ text: row.name })), " "],
+    (!row.name || path !== "/") && a("span", { class: row.name ? "dim path" : "path" }, Text({ text: path }))
+  ]);
+}
+function Mark({ title, shape, text }) {
+  return a("span", { title }, Shape({ kind: shape }), a("span", { class: "unseen-title" }, text));
+}
 function Late({ state, isShort }) {
   const { text, tone, shape } = stateChip(state);
   if (!isShort) return Chip({ text, tone, shape });
-  return fe`<span class=${`chip ${tone}`} title=${`delivery: ${text}`}>${Shape({ kind: shape })}<span class="unseen-title">${text}</span></span>`;
+  return a("span", { class: `chip ${tone} ${shape}`, title: `delivery: ${text}` }, a("span", { class: "unseen-title" }, text));
 }
 
 // views/events.js
@@ -1776,7 +1803,11 @@ function Events({ name: open, q: query }) {
   const share = useSignal(listShare);
   const [kind, setKind] = G(() => kindOf(open ? innerWidth * share / 100 : innerWidth));
   const field = Q(null);
-  const names = sources.value?.sources.map(({ slug }) => slug) ?? [];
+  const chosen = terms(query).find((term) => term.key === "source" && !term.isNegated)?.value ?? "";
+  const slugs = sources.value?.sources.map(({ slug }) => slug) ?? [];
+  const [hasTime, setHasTime] = G(false);
+  J(() => void whenIdle(() => setHasTime(true)), []);
+  const names = hasTime ? slugs : slugs.filter((slug) => slug === chosen);
   K(() => {
     if (list.next === void 0) list.older();
     const unlisten = listen(({ lines, isBack }) => {
@@ -1852,7 +1883,6 @@ function Events({ name: open, q: query }) {
     p: () => active && !open && list.byId(active) ? void amend(active, { pinned: !list.byId(active).pinned }) : false
   });
   const error = list.error?.code === "malformed" ? list.error : null;
-  const chosen = terms(query).find((term) => term.key === "source" && !term.isNegated)?.value ?? "";
   const isEmpty = list.size === 0 && list.next === null && !list.isLoading && !list.error;
   const foot = fe`<div class="rows-foot" role="presentation">${Foot({ list, query })}</div>`;
   return fe`<h1 class="unseen-title">Events</h1>
@@ -1968,7 +1998,7 @@ function App() {
 var { page, name } = route.value;
 if (page !== "events" || name) preload();
 var moment3 = new Promise((over) => setTimeout(over, MOMENT_MS));
-Promise.race([Promise.all([begin(), allHere()]), moment3]).then(() => {
+Promise.race([Promise.all([begin(), firstHere()]), moment3]).then(() => {
   M(fe`<${App} />`, document.getElementById("app"));
   whenIdle(preload);
 });

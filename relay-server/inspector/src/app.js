@@ -3,7 +3,7 @@
 // when somebody goes there.
 
 import { html, render, useEffect, useRef, useState } from "./vendor/preact.js";
-import { allHere } from "./model/early.js";
+import { firstHere } from "./model/early.js";
 import { start, stop } from "./model/live.js";
 import { go, link, route } from "./model/route.js";
 import { begin, session, signOut } from "./model/session.js";
@@ -89,7 +89,7 @@ const { page, name } = route.value;
 if (page !== "events" || name) preload();
 // The first drawing is the list itself, if what it needs is here within a moment, and not an empty page before it.
 const moment = new Promise((over) => setTimeout(over, MOMENT_MS));
-Promise.race([Promise.all([begin(), allHere()]), moment]).then(() => {
+Promise.race([Promise.all([begin(), firstHere()]), moment]).then(() => {
   render(html`<${App} />`, document.getElementById("app"));
   whenIdle(preload);
 });

@@ -87,6 +87,15 @@ impl Form {
         }
     }
 
+    /// Most bytes told together, twenty times a second. To people 2,000 events a second are as good as twice as many:
+    /// of more they hear the number, and find them in the list.
+    fn together_bytes_max(self) -> usize {
+        match self {
+            Self::Lines => 256 << 10,
+            Self::Sse => 64 << 10,
+        }
+    }
+
     fn write(self, json: &str, lines: &mut String) {
         match self {
             Self::Lines => lines.extend([json, "\n"]),

@@ -23,8 +23,8 @@ export function takenHere(url) {
   return got.text;
 }
 
-/** Ends when every answer has come, or failed. */
-export const allHere = () => Promise.allSettled(asked.values());
+/** Ends when all that the first drawing needs has come, or failed: the names of sources may come after it. */
+export const firstHere = () => Promise.allSettled([...asked].filter(([url]) => url !== "api/v1/sources").map(([, answer]) => answer));
 
 /** What was asked for before somebody signed in is worth nothing after. */
 export function forget() {

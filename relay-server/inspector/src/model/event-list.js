@@ -7,13 +7,19 @@ import { idMoment } from "./format.js";
 
 /** Rows kept; with their texts about 60 MB. */
 const ROWS_MAX = 100_000;
+/** Rows asked for at once: first as many as a tall window shows, as first.js does, then more. */
+const FIRST_PAGE = 50;
 const PAGE = 100;
 
 /** Calls in a row that may bring nothing before the reader is asked whether to look further back. */
 const EMPTY_CALLS_MAX = 5;
 
-/** Pages fetched unasked to fill a gap. */
+/** Pages fetched unasked to fill a gap, and gaps filled unasked, the newest first. */
 const FILL_PAGES_MAX = 5;
+const FILL_GAPS_MAX = 4;
+
+/** After so long without another gap it is calm again. */
+const CALM_MS = 1500;
 
 /** States by how much they need a look. What has ended stays; what waits gives way to its next state. */
 const STATES = ["delivered", "cancelled", "leased", "waiting", "dead"];
@@ -38,6 +44,9 @@ export class EventList {
   reach = undefined;
   #abort = new AbortController();
   #refreshTimer = 0;
+  #fillTimer = 0;
+  /** Gap rows nobody has fetched yet. */
+  #gaps = [];
   /** Rows that came or changed in a fetch. */
   #changes = 0;
   /** The stream opened before the first page was here, which may be older than that. */
@@ -49,13 +58,14 @@ export class EventList {
     this.isPlain = query.trim() === "";
     this.onChange = onChange;
     // The first page may be here before the list is: then it is drawn at once.
-    const first = getHere("/events", { q: this.query.trim(), limit: PAGE });
+    const first = getHere("/events", { q: this.query.trim(), limit: FIRST_PAGE });
     if (first) this.#takePage(first);
   }
 
   end() {
     this.#abort.abort();
     clearTimeout(this.#refreshTimer);
+    clearTimeout(this.#fillTimer);
   }
 
   /** Row `index` as shown: the newest is 0. */
@@ -180,7 +190,16 @@ export class EventList {
     const id = `${above?.id ?? "evt_"}~`;
     this.#put({ id, gap: true, missed });
     if (!this.isPlain) this.refreshSoon();
-    else if (!this.isFilling) setTimeout(() => this.fillGap(id), 1500);
+    else this.#fillSoon(id);
+  }
+
+  /** While more comes than can be shown, fetching it would only add to that: gaps are filled once there are no new ones. */
+  #fillSoon(id) {
+    this.#gaps.push(id);
+    clearTimeout(this.#fillTimer);
+    this.#fillTimer = setTimeout(async () => {
+      for (const gap of this.#gaps.splice(0).slice(-FILL_GAPS_MAX).reverse()) await this.fillGap(gap);
+    }, CALM_MS);
   }
 
   /** Fetches what belongs at a gap row; it goes when all of it is there. */
@@ -249,7 +268,7 @@ export class EventList {
     this.onChange();
     try {
       for (let calls = 0; calls < EMPTY_CALLS_MAX; calls += 1) {
-        const { events, next } = this.#takePage(await this.#page(this.next, PAGE));
+        const { events, next } = this.#takePage(await this.#page(this.next, this.next === undefined ? FIRST_PAGE : PAGE));
         if (events.length || !next) break;
         this.onChange();
       }

@@ -1,6 +1,6 @@
 // Small pieces that every view draws with: text that may be hostile, shapes that say what colours say, chips.
 
-import { html } from "../vendor/preact.js";
+import { h, html } from "../vendor/preact.js";
 import { pieces } from "../model/format.js";
 
 let ids = 0;
@@ -38,8 +38,9 @@ export function Shape({ kind }) {
   return html`<svg class="shape" viewBox="0 0 10 10" aria-hidden="true">${PATHS[kind]}</svg>`;
 }
 
+/** One element, there are many: the style sheet draws its shape. */
 export function Chip({ text, tone, shape }) {
-  return html`<span class="chip ${tone}">${Shape({ kind: shape })}${text}</span>`;
+  return h("span", { class: `chip ${tone} ${shape}` }, text);
 }
 
 /** An error of the API, where it happened. */

@@ -48,7 +48,12 @@ export function Events({ name: open, q: query }) {
   const share = useSignal(listShare);
   const [kind, setKind] = useState(() => kindOf(open ? (innerWidth * share) / 100 : innerWidth));
   const field = useRef(null);
-  const names = sources.value?.sources.map(({ slug }) => slug) ?? [];
+  const chosen = terms(query).find((term) => term.key === "source" && !term.isNegated)?.value ?? "";
+  const slugs = sources.value?.sources.map(({ slug }) => slug) ?? [];
+  // There may be hundreds, to be chosen from once the list is there.
+  const [hasTime, setHasTime] = useState(false);
+  useEffect(() => void whenIdle(() => setHasTime(true)), []);
+  const names = hasTime ? slugs : slugs.filter((slug) => slug === chosen);
 
   // Before the first painting, and not after it: the answer is on its way, or there already.
   useLayoutEffect(() => {
@@ -133,7 +138,6 @@ export function Events({ name: open, q: query }) {
   });
 
   const error = list.error?.code === "malformed" ? list.error : null;
-  const chosen = terms(query).find((term) => term.key === "source" && !term.isNegated)?.value ?? "";
   const isEmpty = list.size === 0 && list.next === null && !list.isLoading && !list.error;
   const foot = html`<div class="rows-foot" role="presentation">${Foot({ list, query })}</div>`;
   return html`<h1 class="unseen-title">Events</h1>

@@ -31,9 +31,6 @@ const LISTENERS_MAX: usize = 256;
 /// says.
 const TOGETHER: Duration = Duration::from_millis(50);
 
-/// Most bytes told together.
-const TOGETHER_BYTES_MAX: usize = 256 * 1024;
-
 /// What a slow listener may be behind: 32 times 50 ms. It is kept for as long as one of them has not heard it.
 const BEHIND_MAX: usize = 32;
 
@@ -159,7 +156,7 @@ impl Teller {
         let mut next = Some(first);
         while let Some(seen) = next {
             count += audience.write(store, &seen, &mut lines);
-            next = if lines.len() < TOGETHER_BYTES_MAX { watch.next_now() } else { None };
+            next = if lines.len() < audience.form.together_bytes_max() { watch.next_now() } else { None };
         }
         let before = self.told.load(Ordering::Relaxed);
         let after = before + count;
