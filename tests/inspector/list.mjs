@@ -79,6 +79,19 @@ export async function list({ house, person }) {
     await person.key("ArrowDown", "Tab");
     await until("the query", async () => page.url().includes("status%3A50"));
   });
+  await promise("what is being typed is not undone by the search that began meanwhile", async () => {
+    await page.$eval(".search input", (field) => field.focus());
+    await person.fill(".search input", "");
+    // Past the moment in which typing rests, over and over.
+    for (const letter of "status:404") {
+      await page.type(".search input", letter);
+      await sleep(letter === ":" ? 0 : 240);
+    }
+    equal(await page.$eval(".search input", (field) => field.value), "status:404");
+    await until("the query", async () => page.url().includes("status%3A404"));
+    await sleep(300);
+    equal(await page.$eval(".search input", (field) => field.value), "status:404");
+  });
   await promise("a chip takes its term out, and a source is picked from the list", async () => {
     await person.press("Clear all");
     await page.select(".list-top select", "later");

@@ -1289,8 +1289,8 @@ function KeysHelp({ pages, onClose }) {
 var TALL = 22;
 function Spark({ minutes }) {
   const most = Math.max(1, ...minutes.map(({ events: events2 }) => events2));
-  const events = minutes.reduce((sum, minute) => sum + minute.events, 0);
-  const failed = minutes.reduce((sum, minute) => sum + minute.failed, 0);
+  const events = minutes.reduce((sum2, minute) => sum2 + minute.events, 0);
+  const failed = minutes.reduce((sum2, minute) => sum2 + minute.failed, 0);
   return fe`<svg class="spark" viewBox=${`0 0 ${minutes.length * 2} ${TALL}`} preserveAspectRatio="none" role="img" aria-label=${`${events} events in the last hour, ${failed} failed`}>
     <path class="spark-ground" d=${`M0 ${TALL - 0.5}h${minutes.length * 2}`} />
     ${minutes.map(({ events: all, failed: bad }, x) => {
@@ -1320,10 +1320,12 @@ function Overview() {
 }
 function Table({ sources }) {
   return fe`<div class="table-box" tabindex="0" role="region" aria-label="Sources in figures"><table class="table">
-    <thead><tr><th scope="col">Source</th><th scope="col">Last hour</th><th scope="col" class="end">p50</th><th scope="col" class="end">p99</th><th scope="col" class="end">Accepted</th><th scope="col" class="end">Delivered</th><th scope="col" class="end">Waiting</th><th scope="col" class="end">Oldest waiting</th><th scope="col" class="end">Dead</th><th scope="col" class="end">Agents</th></tr></thead>
+    <thead><tr><th scope="col">Source</th><th scope="col">Last hour</th><th scope="col" class="end">Events</th><th scope="col" class="end">Failed</th><th scope="col" class="end">p50</th><th scope="col" class="end">p99</th><th scope="col" class="end">Kept ever</th><th scope="col" class="end">Delivered later</th><th scope="col" class="end">Waiting</th><th scope="col" class="end">Oldest waiting</th><th scope="col" class="end">Dead</th><th scope="col" class="end">Agents</th></tr></thead>
     <tbody>${sources.map((source) => fe`<tr key=${source.slug}>
       <th scope="row"><a href=${link("sources", source.slug)}>${source.slug}</a>${source.provider && fe` <span class="dim">${source.provider}</span>`}<${Flags} source=${source} /></th>
       <td><${Spark} minutes=${source.minutes} /></td>
+      <td class="num end">${count(sum(source.minutes, "events"))}</td>
+      <td class=${sum(source.minutes, "failed") ? "num end bad" : "num end"}>${count(sum(source.minutes, "failed"))}</td>
       <td class="num end">${span(source.p50_us) || "–"}</td><td class="num end">${span(source.p99_us) || "–"}</td>
       <td class="num end">${count(source.accepted)}</td><td class="num end">${count(source.delivered)}</td>
       <td class="num end">${source.waiting ? fe`<a href=${link("events", "", { q: `source:${source.slug} delivery:waiting` })}>${count(source.waiting)}</a>` : 0}</td>
@@ -1331,6 +1333,7 @@ function Table({ sources }) {
       <td class=${source.dead ? "num end bad" : "num end"}>${source.dead ? fe`<a href=${link("deliveries", "", { state: "dead", source: source.slug })}>${count(source.dead)}</a>` : 0}</td>
       <td class="num end">${source.agents}</td></tr>`)}</tbody></table></div>`;
 }
+var sum = (minutes, what) => minutes.reduce((all, minute) => all + minute[what], 0);
 function Flags({ source }) {
   return fe`${source.paused && fe` <span class="flag">paused</span>`}${source.hold && fe` <span class="flag">on hold</span>`}`;
 }

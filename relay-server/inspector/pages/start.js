@@ -1534,8 +1534,17 @@ function SearchField({ query, onQuery, error, sources, fieldRef }) {
   const [isHelp, setHelp] = G(false);
   const timer2 = Q(0);
   const id = Q(nextId()).current;
-  J(() => {
-    if (query.trim() !== text.trim()) setText(query);
+  const asked2 = Q(query.trim());
+  const ask2 = (value) => {
+    clearTimeout(timer2.current);
+    asked2.current = value.trim();
+    onQuery(value);
+  };
+  K(() => {
+    if (query.trim() === asked2.current) return;
+    clearTimeout(timer2.current);
+    asked2.current = query.trim();
+    setText(query);
   }, [query]);
   const close = () => {
     setChoices({ from: 0, to: 0, choices: [] });
@@ -1546,8 +1555,8 @@ function SearchField({ query, onQuery, error, sources, fieldRef }) {
     setAt(-1);
     setChoices(complete(value, caret, sources));
     clearTimeout(timer2.current);
-    if (isDone) onQuery(value);
-    else timer2.current = setTimeout(() => onQuery(value), REST_MS);
+    if (isDone) ask2(value);
+    else timer2.current = setTimeout(() => ask2(value), REST_MS);
   };
   const choose = ({ insert }) => {
     const value = text.slice(0, choices.from) + insert + text.slice(choices.to).trimStart();
@@ -1563,9 +1572,8 @@ function SearchField({ query, onQuery, error, sources, fieldRef }) {
       setAt((at + (event.key === "ArrowDown" ? 1 : -1) + list.length + (at < 0 && event.key === "ArrowUp" ? 1 : 0)) % list.length);
     } else if (list.length && (event.key === "Tab" || event.key === "Enter") && at >= 0) choose(list[at]);
     else if (event.key === "Enter") {
-      clearTimeout(timer2.current);
       close();
-      onQuery(text);
+      ask2(text);
     } else if (event.key === "Escape") {
       if (list.length) close();
       else document.querySelector(".rows")?.focus();
@@ -1884,7 +1892,8 @@ function Events({ name: open, q: query }) {
   });
   const error = list.error?.code === "malformed" ? list.error : null;
   const isEmpty = list.size === 0 && list.next === null && !list.isLoading && !list.error;
-  const foot = fe`<div class="rows-foot" role="presentation">${Foot({ list, query })}</div>`;
+  const said = Foot({ list, query });
+  const foot = fe`<div class="rows-foot" role=${said ? "row" : "presentation"}>${said && fe`<div role="gridcell">${said}</div>`}</div>`;
   return fe`<h1 class="unseen-title">Events</h1>
   <div class=${open ? "events has-open" : "events"} style=${{ "--share": `${share}%` }}>
     <section class="list" aria-label="Events">

@@ -1,7 +1,7 @@
 // The search field: completion while typing, the server's objection under it, chips of what is active, and a short
 // page of how to search.
 
-import { html, useEffect, useRef, useState } from "../vendor/preact.js";
+import { html, useLayoutEffect, useRef, useState } from "../vendor/preact.js";
 import { complete, terms, without } from "../model/search.js";
 import { lazy } from "./lazy.js";
 import { nextId, Shape, Text } from "./text.js";
@@ -18,9 +18,18 @@ export function SearchField({ query, onQuery, error, sources, fieldRef }) {
   const [isHelp, setHelp] = useState(false);
   const timer = useRef(0);
   const id = useRef(nextId()).current;
-  useEffect(() => {
-    // Chips and links change the query from outside; what is being typed wins over an echo of itself.
-    if (query.trim() !== text.trim()) setText(query);
+  const asked = useRef(query.trim());
+  const ask = (value) => {
+    clearTimeout(timer.current);
+    asked.current = value.trim();
+    onQuery(value);
+  };
+  useLayoutEffect(() => {
+    // Chips and links change the query from outside. An echo of what was asked here does not touch what is being typed.
+    if (query.trim() === asked.current) return;
+    clearTimeout(timer.current);
+    asked.current = query.trim();
+    setText(query);
   }, [query]);
   const close = () => {
     setChoices({ from: 0, to: 0, choices: [] });
@@ -31,8 +40,8 @@ export function SearchField({ query, onQuery, error, sources, fieldRef }) {
     setAt(-1);
     setChoices(complete(value, caret, sources));
     clearTimeout(timer.current);
-    if (isDone) onQuery(value);
-    else timer.current = setTimeout(() => onQuery(value), REST_MS);
+    if (isDone) ask(value);
+    else timer.current = setTimeout(() => ask(value), REST_MS);
   };
   const choose = ({ insert }) => {
     const value = text.slice(0, choices.from) + insert + text.slice(choices.to).trimStart();
@@ -48,9 +57,8 @@ export function SearchField({ query, onQuery, error, sources, fieldRef }) {
       setAt((at + (event.key === "ArrowDown" ? 1 : -1) + list.length + (at < 0 && event.key === "ArrowUp" ? 1 : 0)) % list.length);
     } else if (list.length && (event.key === "Tab" || event.key === "Enter") && at >= 0) choose(list[at]);
     else if (event.key === "Enter") {
-      clearTimeout(timer.current);
       close();
-      onQuery(text);
+      ask(text);
     } else if (event.key === "Escape") {
       if (list.length) close();
       else document.querySelector(".rows")?.focus();

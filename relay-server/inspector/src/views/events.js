@@ -139,7 +139,9 @@ export function Events({ name: open, q: query }) {
 
   const error = list.error?.code === "malformed" ? list.error : null;
   const isEmpty = list.size === 0 && list.next === null && !list.isLoading && !list.error;
-  const foot = html`<div class="rows-foot" role="presentation">${Foot({ list, query })}</div>`;
+  const said = Foot({ list, query });
+  // A row, since a grid has nothing but rows; what is in a cell may be anything.
+  const foot = html`<div class="rows-foot" role=${said ? "row" : "presentation"}>${said && html`<div role="gridcell">${said}</div>`}</div>`;
   return html`<h1 class="unseen-title">Events</h1>
   <div class=${open ? "events has-open" : "events"} style=${{ "--share": `${share}%` }}>
     <section class="list" aria-label="Events">

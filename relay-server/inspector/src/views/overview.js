@@ -30,10 +30,12 @@ export function Overview() {
 
 function Table({ sources }) {
   return html`<div class="table-box" tabindex="0" role="region" aria-label="Sources in figures"><table class="table">
-    <thead><tr><th scope="col">Source</th><th scope="col">Last hour</th><th scope="col" class="end">p50</th><th scope="col" class="end">p99</th><th scope="col" class="end">Accepted</th><th scope="col" class="end">Delivered</th><th scope="col" class="end">Waiting</th><th scope="col" class="end">Oldest waiting</th><th scope="col" class="end">Dead</th><th scope="col" class="end">Agents</th></tr></thead>
+    <thead><tr><th scope="col">Source</th><th scope="col">Last hour</th><th scope="col" class="end">Events</th><th scope="col" class="end">Failed</th><th scope="col" class="end">p50</th><th scope="col" class="end">p99</th><th scope="col" class="end">Kept ever</th><th scope="col" class="end">Delivered later</th><th scope="col" class="end">Waiting</th><th scope="col" class="end">Oldest waiting</th><th scope="col" class="end">Dead</th><th scope="col" class="end">Agents</th></tr></thead>
     <tbody>${sources.map((source) => html`<tr key=${source.slug}>
       <th scope="row"><a href=${link("sources", source.slug)}>${source.slug}</a>${source.provider && html` <span class="dim">${source.provider}</span>`}<${Flags} source=${source} /></th>
       <td><${Spark} minutes=${source.minutes} /></td>
+      <td class="num end">${count(sum(source.minutes, "events"))}</td>
+      <td class=${sum(source.minutes, "failed") ? "num end bad" : "num end"}>${count(sum(source.minutes, "failed"))}</td>
       <td class="num end">${span(source.p50_us) || "–"}</td><td class="num end">${span(source.p99_us) || "–"}</td>
       <td class="num end">${count(source.accepted)}</td><td class="num end">${count(source.delivered)}</td>
       <td class="num end">${source.waiting ? html`<a href=${link("events", "", { q: `source:${source.slug} delivery:waiting` })}>${count(source.waiting)}</a>` : 0}</td>
@@ -41,6 +43,8 @@ function Table({ sources }) {
       <td class=${source.dead ? "num end bad" : "num end"}>${source.dead ? html`<a href=${link("deliveries", "", { state: "dead", source: source.slug })}>${count(source.dead)}</a>` : 0}</td>
       <td class="num end">${source.agents}</td></tr>`)}</tbody></table></div>`;
 }
+
+const sum = (minutes, what) => minutes.reduce((all, minute) => all + minute[what], 0);
 
 export function Flags({ source }) {
   return html`${source.paused && html` <span class="flag">paused</span>`}${source.hold && html` <span class="flag">on hold</span>`}`;
