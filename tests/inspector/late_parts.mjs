@@ -18,6 +18,7 @@ export async function lateParts({ house, context }) {
     isAway = false;
     await person.press("Try again", "main");
     await person.sees("main h1", "need");
+    holds(!/null|undefined|NaN/.test(await person.text("main")), "every figure is one");
     // The browser's own word about the fetch that was cut off here.
     offences.splice(before, offences.length, ...offences.slice(before).filter((one) => !/ERR_FAILED/.test(one)));
   });

@@ -1327,7 +1327,7 @@ function Table({ sources }) {
       <td class="num end">${count(sum(source.minutes, "events"))}</td>
       <td class=${sum(source.minutes, "failed") ? "num end bad" : "num end"}>${count(sum(source.minutes, "failed"))}</td>
       <td class="num end">${span(source.p50_us) || "–"}</td><td class="num end">${span(source.p99_us) || "–"}</td>
-      <td class="num end">${count(source.accepted)}</td><td class="num end">${count(source.delivered)}</td>
+      <td class="num end">${count(source.accepted)}</td><td class="num end">${source.delivered === null ? "many" : count(source.delivered)}</td>
       <td class="num end">${source.waiting ? fe`<a href=${link("events", "", { q: `source:${source.slug} delivery:waiting` })}>${count(source.waiting)}</a>` : 0}</td>
       <td class="num end">${source.oldest_waiting_at ? ago(source.oldest_waiting_at) : "–"}</td>
       <td class=${source.dead ? "num end bad" : "num end"}>${source.dead ? fe`<a href=${link("deliveries", "", { state: "dead", source: source.slug })}>${count(source.dead)}</a>` : 0}</td>

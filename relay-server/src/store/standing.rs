@@ -55,7 +55,7 @@ fn standing(conn: &Connection, source: SourceId) -> rusqlite::Result<Standing> {
         Ok([at(0)?, at(1)?, at(2)?, at(3)?, at(4)?])
     });
     let Some([accepted, made, delivered, dead, cancelled]) = kept.optional()? else {
-        return Ok(Standing::default());
+        return Ok(Standing { delivered: Some(0), ..Standing::default() });
     };
     let count = |sql: &str| {
         conn.prepare_cached(sql)?

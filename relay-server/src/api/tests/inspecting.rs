@@ -260,6 +260,8 @@ async fn the_overview_tells_how_each_source_stands_and_what_to_do() {
     let numbers =
         ["accepted", "delivered", "waiting", "dead", "cancelled", "agents"].map(|name| mine[name].as_u64());
     assert_eq!(numbers, [2, 0, 1, 1, 0, 1].map(Some));
+    let other = told["sources"].as_array().unwrap().iter().find(|line| line["slug"] == "other").unwrap();
+    assert_eq!((&other["accepted"], &other["delivered"]), (&json!(0), &json!(0)), "nothing was ever kept");
     assert_eq!(mine["minutes"][59], json!({ "events": 1, "failed": 0 }));
     assert!(mine["p99_us"].is_number() && mine["oldest_waiting_at"].is_string());
     let problems: Vec<_> =
