@@ -8,6 +8,7 @@ import { looks } from "./axe.mjs";
 import { bodies } from "./bodies.mjs";
 import { offences, openBrowser, openPage } from "./browser.mjs";
 import { empty } from "./empty.mjs";
+import { eventList } from "./event_list.mjs";
 import { fill } from "./fill.mjs";
 import { hold } from "./hold.mjs";
 import { hostile } from "./hostile.mjs";
@@ -43,6 +44,7 @@ async function part(name, run) {
   note(`${name} took ${((Date.now() - at) / 1000).toFixed(1)} s`);
 }
 
+await part("event_list", eventList);
 await part("weight", weight);
 if (isWanted("sign_in")) await part("sign_in", signIn);
 else await person.signIn(house.token);

@@ -359,7 +359,7 @@ var fe = function(e2) {
 var FRESH_MS = 1e4;
 var asked = window.asked ?? /* @__PURE__ */ new Map();
 var here = /* @__PURE__ */ new Map();
-for (const [url, answer] of asked) answer.then((got) => here.set(url, got), () => {
+for (const [url, answer] of asked) answer.then((got) => void (asked.get(url) === answer && here.set(url, got)), () => {
 });
 function taken(url) {
   const answer = asked.get(url);
@@ -453,7 +453,11 @@ async function send(method, url, body, signal) {
 }
 function getHere(path, query) {
   const text = takenHere(address(path, query));
-  return text === void 0 ? void 0 : JSON.parse(text);
+  try {
+    return text === void 0 ? void 0 : JSON.parse(text);
+  } catch {
+    return void 0;
+  }
 }
 var get = (path, query, signal) => call("GET", path, { query, signal });
 var post = (path, body = {}) => call("POST", path, { body });
@@ -646,7 +650,9 @@ function go(target, { replace = false } = {}) {
 // model/session.js
 var session = new Signal({ phase: "asking" });
 signedOut.watch((out) => {
-  if (out) session.set({ phase: "out", was: session.value.phase === "in" });
+  if (!out) return;
+  forget();
+  session.set({ phase: "out", was: session.value.phase === "in" });
 });
 async function begin() {
   try {
@@ -666,6 +672,7 @@ async function signIn(token) {
 }
 async function signOut() {
   await remove("/session");
+  forget();
   hasSignedIn.set(false);
   session.set({ phase: "out" });
 }
@@ -968,6 +975,7 @@ function change(row, fields) {
   row.version = (row.version ?? 0) + 1;
   return true;
 }
+var gapId = (id) => `${id}~`;
 var EventList = class {
   rows = [];
   #byId = /* @__PURE__ */ new Map();
@@ -980,12 +988,20 @@ var EventList = class {
   #abort = new AbortController();
   #refreshTimer = 0;
   #fillTimer = 0;
-  /** Gap rows nobody has fetched yet. */
-  #gaps = [];
+  /** Gap rows to be filled unasked, and those that are to be filled now. */
+  #fresh = [];
+  #wanted = [];
+  /** Up to this id everything is here, or has its gap row, or is owed; "": nothing. The stream goes on from here. */
+  #told = "";
+  /** Ids newer than that where fetched rows end, with a way to them that the stream has yet to bring. */
+  #islands = [];
+  /** Ids after which something may be missing; "": at all. Fetched when there is time, all in one. */
+  #owed = [];
+  /** The newest rows are being fetched: what is missing meanwhile, as `#settle` takes it, waits for where they end. */
+  #isFetchingNewest = false;
+  #holes = [];
   /** Rows that came or changed in a fetch. */
   #changes = 0;
-  /** The stream opened before the first page was here, which may be older than that. */
-  #isBehind = false;
   /** `isPlain`: the query is empty, so whatever the stream brings belongs here. */
   constructor(query, onChange) {
     this.query = query;
@@ -1039,11 +1055,11 @@ var EventList = class {
     return true;
   }
   #trim() {
-    const extra = this.rows.length - ROWS_MAX;
+    let extra = this.rows.length - ROWS_MAX;
     if (extra < 2e3) return;
+    while (this.rows[extra].gap) extra += 1;
     for (const row of this.rows.splice(0, extra)) this.#byId.delete(row.id);
-    this.next = this.rows[0].id;
-    this.reach = idMoment(this.next);
+    this.#reachTo(this.rows[0].id);
   }
   /** What the stream brought. Gives how many rows are new. */
   take(lines) {
@@ -1058,6 +1074,7 @@ var EventList = class {
     return fresh;
   }
   #arrive({ type: _2, ...event }) {
+    if (this.isPlain) this.#tellTo(event.id);
     const known = this.#byId.get(event.id);
     if (known) {
       change(known, event);
@@ -1083,85 +1100,157 @@ var EventList = class {
     if (this.#refreshTimer) return;
     this.#refreshTimer = setTimeout(async () => {
       this.#refreshTimer = 0;
+      this.fallBehind();
       await this.catchUp();
     }, 1e3);
   }
-  get newest() {
-    return this.rows.at(-1)?.id ?? "";
+  #tellTo(id) {
+    if (id > this.#told) this.#told = id;
+    this.#islands = this.#islands.filter((end) => end > this.#told);
   }
-  /** Asks for what came while nobody listened, from the newest back to `until`, the newest that was known by then. */
-  async catchUp(until = this.newest) {
-    if (this.next === void 0) {
-      this.#isBehind = this.isLoading;
-      return this.older();
-    }
-    await this.#fill({ before: null, until, pages: FILL_PAGES_MAX, isGap: false });
+  /** What came until now, after what was told, may be missing. Without delay: what comes next hides it. */
+  fallBehind() {
+    this.#miss(null);
   }
-  #gap(missed2) {
-    const above = this.rows.at(-1);
-    if (above?.gap) {
-      change(above, { missed: above.missed + missed2 });
+  /** `missed` (null: nobody knows how many) came after what was told, and are not here. */
+  #miss(missed2) {
+    const ends = [this.#told, ...this.#islands];
+    if (this.next === void 0 || this.#isFetchingNewest) this.#holes.push({ ends, missed: missed2 });
+    else this.#settle(ends, missed2);
+  }
+  #settle(ends, missed2) {
+    if (missed2 === null || !ends[0]) {
+      this.#owed = [.../* @__PURE__ */ new Set([...this.#owed, ...ends])].sort();
       return;
     }
-    const id = `${above?.id ?? "evt_"}~`;
-    this.#put({ id, gap: true, missed: missed2 });
-    if (!this.isPlain) this.refreshSoon();
-    else this.#fillSoon(id);
+    for (const id of ends) {
+      this.#putGap(id, ends.length > 1 ? null : missed2);
+      this.#fillSoon(gapId(id));
+    }
+  }
+  /** The newest rows were fetched: those from `from` to `newest` are here. What was missing may be among them. */
+  #landed(from, newest) {
+    for (const { ends, missed: missed2 } of this.#holes.splice(0)) {
+      const left = ends.filter((end) => !(from <= end && end < newest));
+      if (ends.some((end) => end < newest)) left.push(newest);
+      this.#settle(left, missed2);
+    }
+    if (from <= this.#told) this.#tellTo(newest);
+    else if (newest) this.#islands.push(newest);
+  }
+  #gap(missed2) {
+    if (this.isPlain && this.#told) return this.#miss(missed2);
+    this.fallBehind();
+    this.refreshSoon();
+  }
+  /** A row that says that `missed` rows are missing after that of `id`, if it is not forgotten. */
+  #putGap(id, missed2, trouble = null) {
+    if (!this.#byId.has(id)) return;
+    const known = this.#byId.get(gapId(id));
+    const all = known && (known.missed === null || missed2 === null ? null : known.missed + missed2);
+    if (known) change(known, { missed: all, trouble });
+    else this.#put({ id: gapId(id), gap: true, missed: missed2, trouble });
   }
   /** While more comes than can be shown, fetching it would only add to that: gaps are filled once there are no new ones. */
   #fillSoon(id) {
-    this.#gaps.push(id);
+    this.#fresh.push(id);
     clearTimeout(this.#fillTimer);
-    this.#fillTimer = setTimeout(async () => {
-      for (const gap of this.#gaps.splice(0).slice(-FILL_GAPS_MAX).reverse()) await this.fillGap(gap);
+    this.#fillTimer = setTimeout(() => {
+      this.#wanted.push(...this.#fresh.splice(0).slice(-FILL_GAPS_MAX));
+      this.catchUp();
     }, CALM_MS);
   }
   /** Fetches what belongs at a gap row; it goes when all of it is there. */
-  async fillGap(id) {
-    const at = this.#place(id);
-    const gap = this.rows[at];
-    if (!gap?.gap || this.isFilling) return;
-    const until = this.rows[at - 1]?.id ?? "";
-    await this.#fill({ before: this.rows[at + 1]?.id ?? null, until, pages: FILL_PAGES_MAX, isGap: true, gap });
+  fillGap(id) {
+    this.#wanted.push(id);
+    return this.catchUp();
   }
-  async #fill({ before, until, pages, isGap, gap }) {
-    if (this.isFilling) return;
-    this.isFilling = true;
-    if (isGap) this.onChange();
-    const changes = this.#changes;
-    try {
-      for (let page2 = 0; page2 < pages; page2 += 1) {
-        const { events, next } = await this.#page(before, 200);
-        let fresh = 0;
-        for (const event of events) if (!this.next || event.id >= this.next) fresh += this.#put(event) ? 1 : 0;
-        if (gap) change(gap, { missed: Math.max(0, gap.missed - fresh) });
-        const isMet = !next || next <= until || events.some((event) => event.id <= until);
-        if (isMet || !until) {
-          if (isGap) this.#forget(gap.id);
-          return;
-        }
-        before = next;
-      }
-      if (isGap) this.#move(gap, before);
-      else this.#put({ id: `${until}~`, gap: true, missed: null });
-    } catch (error) {
-      if (error.name === "AbortError") return;
-      this.error = error;
-      this.#changes += 1;
-    } finally {
-      this.isFilling = false;
-      if (isGap || this.#changes !== changes) this.onChange();
+  /** Fetches what may be missing. One thing at a time: whatever is under way comes back here at its end. */
+  async catchUp() {
+    while (!this.isFilling && !this.isLoading && this.next !== void 0 && !this.#abort.signal.aborted) {
+      if (this.#owed.length) {
+        if (!await this.#fillOwed(this.#owed.splice(0))) return;
+      } else if (this.#wanted.length) {
+        const gap = this.#byId.get(this.#wanted.pop());
+        if (gap) await this.#fillAt(gap);
+      } else return;
     }
+  }
+  /** Tries again what failed. */
+  async again() {
+    this.error = null;
+    this.onChange();
+    if (this.#owed.length) await this.catchUp();
+    else await this.older();
+  }
+  /** Fetches what is missing after each of `owed`; where that is too much to do unasked, a gap row stays. False: it is owed still. */
+  async #fillOwed(owed) {
+    const changes = this.#changes;
+    const { newest, reached, error } = await this.#fill(null, owed[0]);
+    if (error?.name === "AbortError") return false;
+    const left = owed.filter((id) => reached === void 0 || id < reached);
+    this.error = null;
+    if (error && !(this.isPlain && owed[0])) {
+      this.#owed.unshift(...left);
+      this.error = error;
+    } else {
+      for (const id of left) this.#putGap(id, null, error?.message);
+      if (left[0] === "") this.#reachTo(reached);
+    }
+    this.#landed(reached, newest);
+    if (this.error || this.#changes !== changes) this.onChange();
+    return !this.error;
+  }
+  async #fillAt(gap) {
+    this.isFilling = true;
+    change(gap, { trouble: null });
+    this.onChange();
+    const at = this.#place(gap.id);
+    const [above, below] = [this.rows[at + 1], this.rows[at - 1]];
+    const { newest, reached, error, fresh } = await this.#fill(above?.id ?? null, below.id);
+    if (error?.name === "AbortError") return;
+    const isMet = reached <= gap.id;
+    if (isMet) this.#forget(gap.id);
+    else {
+      const missed2 = gap.missed === null ? null : Math.max(0, gap.missed - fresh);
+      change(gap, { missed: missed2 || null, trouble: error?.message ?? null });
+    }
+    if (above === void 0) this.#landed(isMet ? below.id : reached, newest);
+    this.onChange();
+  }
+  /**
+   * Fetches the rows before `before` (null: the newest), back to `until`, or some pages of them. Gives the `newest` id
+   * that came, `reached`: from this id on nothing is missing ("": at all; undefined: nothing came), the `error` that
+   * ended it, and how many rows are `fresh`. What was missed meanwhile is to be settled after it.
+   */
+  async #fill(before, until) {
+    this.isFilling = true;
+    this.#isFetchingNewest = before === null;
+    const got = { newest: "", reached: void 0, error: null, fresh: 0 };
+    try {
+      for (let page2 = 0; page2 < FILL_PAGES_MAX && !(got.reached <= until); page2 += 1) {
+        const { events, next } = await this.#page(got.reached ?? before, 200);
+        got.newest ||= events[0]?.id ?? "";
+        for (const event of events) if (!this.next || event.id >= this.next) got.fresh += this.#put(event) ? 1 : 0;
+        got.reached = !next || this.next && next <= this.next ? "" : next;
+      }
+    } catch (error) {
+      got.error = error;
+    }
+    this.isFilling = false;
+    this.#isFetchingNewest = false;
+    return got;
   }
   #forget(id) {
     const at = this.#place(id);
     if (this.rows[at]?.id === id) this.rows.splice(at, 1);
     this.#byId.delete(id);
+    this.#changes += 1;
   }
-  /** What was fetched lies above a gap row that remains. */
-  #move(gap, before) {
-    if (gap.missed === 0) change(gap, { missed: null });
-    if (before <= gap.id) this.#forget(gap.id);
+  /** How far back the server has looked: before this id; null: to the beginning. */
+  #reachTo(next) {
+    this.next = next;
+    this.reach = next ? idMoment(next) : null;
   }
   #page(before, limit) {
     return get("/events", { q: this.query.trim(), limit, before }, this.#abort.signal);
@@ -1184,18 +1273,17 @@ var EventList = class {
       this.isLoading = false;
       this.onChange();
     }
-    if (!this.#isBehind || this.next === void 0) return;
-    this.#isBehind = false;
     await this.catchUp();
   }
   #takePage(page2) {
     const isFirst = this.rows.length === 0;
+    const isNewest = this.next === void 0;
     const older = page2.events.filter((event) => !this.#byId.has(event.id)).reverse();
     for (const event of older) this.#byId.set(event.id, event);
     if (isFirst || older.length && older.at(-1).id < this.rows[0].id) this.rows = older.concat(this.rows);
     else for (const event of older) this.#insert(event);
-    this.next = page2.next;
-    this.reach = page2.next ? idMoment(page2.next) : null;
+    this.#reachTo(page2.next);
+    if (isNewest) this.#landed("", page2.events[0]?.id ?? "");
     return page2;
   }
   #insert(event) {
@@ -1535,11 +1623,14 @@ function SearchField({ query, onQuery, error, sources, fieldRef }) {
   const timer2 = Q(0);
   const id = Q(nextId()).current;
   const asked2 = Q(query.trim());
+  const tell2 = Q(onQuery);
+  tell2.current = onQuery;
   const ask2 = (value) => {
     clearTimeout(timer2.current);
     asked2.current = value.trim();
-    onQuery(value);
+    tell2.current(value);
   };
+  K(() => () => clearTimeout(timer2.current), []);
   K(() => {
     if (query.trim() === asked2.current) return;
     clearTimeout(timer2.current);
@@ -1753,7 +1844,7 @@ var EventHead = memo(({ kind }) => {
 var EventRow = memo(({ row, index, top, kind, isActive, isOpen, onOpen, isFilling }) => {
   const common = { style: `transform:translateY(${top}px)`, role: "row", id: `row-${row.id}`, "aria-rowindex": index + 2, "aria-selected": isActive, onClick: (event) => onOpen(index, event) };
   if (row.gap) {
-    const what2 = row.missed ? `${count(row.missed)} came too fast to be shown here.` : "More is between these than was fetched.";
+    const what2 = row.trouble ? `What is between these could not be fetched: ${row.trouble}.` : row.missed ? `${count(row.missed)} came too fast to be shown here.` : "More is between these than was fetched.";
     return fe`<div class="row gap" ...${common}><span role="gridcell"><${Shape} kind="triangle" /> ${what2} ${isFilling ? "Fetching them…" : fe`<u>Fetch them</u>`}</span></div>`;
   }
   const state = `row ${kind}${isActive ? " is-active" : ""}${isOpen ? " is-open" : ""}`;
@@ -1820,8 +1911,8 @@ function Events({ name: open, q: query }) {
     if (list.next === void 0) list.older();
     const unlisten = listen(({ lines, isBack }) => {
       if (isBack) {
-        const until = list.newest;
-        whenIdle(() => list.catchUp(until));
+        list.fallBehind();
+        whenIdle(() => list.catchUp());
       }
       if (!lines.length) return;
       hold();
@@ -1917,6 +2008,7 @@ function Events({ name: open, q: query }) {
   }}
         row=${(index, top) => {
     const row = at(index);
+    if (!row) return null;
     return fe`<${EventRow} row=${row} version=${row.version} index=${index} top=${top} kind=${kind} isActive=${index === activeIndex} isOpen=${row.id === open} onOpen=${openRow} isFilling=${row.gap && list.isFilling} />`;
   }} />`}
     </section>
@@ -1928,7 +2020,7 @@ function Events({ name: open, q: query }) {
 var isStuck = (list) => list.next && list.size < 20 && !list.isPlain;
 function Foot({ list, query }) {
   const reach = list.reach ? moment(list.reach) : "";
-  if (list.error && list.error.code !== "malformed") return fe`<${Trouble} error=${list.error} retry=${() => list.older()} />`;
+  if (list.error && list.error.code !== "malformed") return fe`<${Trouble} error=${list.error} retry=${() => list.again()} />`;
   if (list.isLoading) return fe`<span class="dim" role="status">Looking${reach && ` back to ${reach}`}…</span>`;
   if (list.next) return fe`<span class="dim">Looked back to ${reach}. </span><button type="button" class="small" onClick=${() => list.older()}>Look further back</button>`;
   if (list.size === 0) return query.trim() && !list.error ? fe`<span class="dim">Nothing found, back to the first event that is kept.</span>` : null;

@@ -55,7 +55,12 @@ async function send(method, url, body, signal) {
 /** What `get` would give, if first.js asked for it and it came already; undefined otherwise. */
 export function getHere(path, query) {
   const text = takenHere(address(path, query));
-  return text === undefined ? undefined : JSON.parse(text);
+  try {
+    return text === undefined ? undefined : JSON.parse(text);
+  } catch {
+    // `get` asks anew, and says what is wrong.
+    return undefined;
+  }
 }
 
 export const get = (path, query, signal) => call("GET", path, { query, signal });

@@ -5,7 +5,8 @@ const FRESH_MS = 10_000;
 /** By URL, promises of `{response, text}`. */
 const asked = window.asked ?? new Map();
 const here = new Map();
-for (const [url, answer] of asked) answer.then((got) => here.set(url, got), () => {});
+// One that was taken or forgotten before it came stays so: it is older than what is known by then, or somebody else's.
+for (const [url, answer] of asked) answer.then((got) => void (asked.get(url) === answer && here.set(url, got)), () => {});
 
 /** The answer to a GET of `url` that is under way, or nothing. */
 export function taken(url) {

@@ -33,6 +33,9 @@ function change(row, fields) {
   return true;
 }
 
+/** Sorts right behind `id`. No event has such an id, and the server is never asked about one. */
+const gapId = (id) => `${id}~`;
+
 export class EventList {
   rows = [];
   #byId = new Map();
@@ -45,12 +48,20 @@ export class EventList {
   #abort = new AbortController();
   #refreshTimer = 0;
   #fillTimer = 0;
-  /** Gap rows nobody has fetched yet. */
-  #gaps = [];
+  /** Gap rows to be filled unasked, and those that are to be filled now. */
+  #fresh = [];
+  #wanted = [];
+  /** Up to this id everything is here, or has its gap row, or is owed; "": nothing. The stream goes on from here. */
+  #told = "";
+  /** Ids newer than that where fetched rows end, with a way to them that the stream has yet to bring. */
+  #islands = [];
+  /** Ids after which something may be missing; "": at all. Fetched when there is time, all in one. */
+  #owed = [];
+  /** The newest rows are being fetched: what is missing meanwhile, as `#settle` takes it, waits for where they end. */
+  #isFetchingNewest = false;
+  #holes = [];
   /** Rows that came or changed in a fetch. */
   #changes = 0;
-  /** The stream opened before the first page was here, which may be older than that. */
-  #isBehind = false;
 
   /** `isPlain`: the query is empty, so whatever the stream brings belongs here. */
   constructor(query, onChange) {
@@ -114,12 +125,13 @@ export class EventList {
   }
 
   #trim() {
-    const extra = this.rows.length - ROWS_MAX;
+    let extra = this.rows.length - ROWS_MAX;
     // A few thousand at once: moving the rest costs the same for one as for many.
     if (extra < 2000) return;
+    // The server knows no gap rows.
+    while (this.rows[extra].gap) extra += 1;
     for (const row of this.rows.splice(0, extra)) this.#byId.delete(row.id);
-    this.next = this.rows[0].id;
-    this.reach = idMoment(this.next);
+    this.#reachTo(this.rows[0].id);
   }
 
   /** What the stream brought. Gives how many rows are new. */
@@ -136,6 +148,7 @@ export class EventList {
   }
 
   #arrive({ type: _, ...event }) {
+    if (this.isPlain) this.#tellTo(event.id);
     const known = this.#byId.get(event.id);
     if (known) {
       change(known, event);
@@ -163,97 +176,177 @@ export class EventList {
     if (this.#refreshTimer) return;
     this.#refreshTimer = setTimeout(async () => {
       this.#refreshTimer = 0;
+      this.fallBehind();
       await this.catchUp();
     }, 1000);
   }
 
-  get newest() {
-    return this.rows.at(-1)?.id ?? "";
+  #tellTo(id) {
+    if (id > this.#told) this.#told = id;
+    this.#islands = this.#islands.filter((end) => end > this.#told);
   }
 
-  /** Asks for what came while nobody listened, from the newest back to `until`, the newest that was known by then. */
-  async catchUp(until = this.newest) {
-    if (this.next === undefined) {
-      this.#isBehind = this.isLoading;
-      return this.older();
+  /** What came until now, after what was told, may be missing. Without delay: what comes next hides it. */
+  fallBehind() {
+    this.#miss(null);
+  }
+
+  /** `missed` (null: nobody knows how many) came after what was told, and are not here. */
+  #miss(missed) {
+    // They may belong behind any of these; what the stream brings next hides where.
+    const ends = [this.#told, ...this.#islands];
+    if (this.next === undefined || this.#isFetchingNewest) this.#holes.push({ ends, missed });
+    else this.#settle(ends, missed);
+  }
+
+  #settle(ends, missed) {
+    if (missed === null || !ends[0]) {
+      this.#owed = [...new Set([...this.#owed, ...ends])].sort();
+      return;
     }
-    await this.#fill({ before: null, until, pages: FILL_PAGES_MAX, isGap: false });
+    for (const id of ends) {
+      this.#putGap(id, ends.length > 1 ? null : missed);
+      this.#fillSoon(gapId(id));
+    }
+  }
+
+  /** The newest rows were fetched: those from `from` to `newest` are here. What was missing may be among them. */
+  #landed(from, newest) {
+    for (const { ends, missed } of this.#holes.splice(0)) {
+      const left = ends.filter((end) => !(from <= end && end < newest));
+      if (ends.some((end) => end < newest)) left.push(newest);
+      this.#settle(left, missed);
+    }
+    if (from <= this.#told) this.#tellTo(newest);
+    else if (newest) this.#islands.push(newest);
   }
 
   #gap(missed) {
-    const above = this.rows.at(-1);
-    if (above?.gap) {
-      change(above, { missed: above.missed + missed });
-      return;
-    }
-    // Sorts right behind the newest row.
-    const id = `${above?.id ?? "evt_"}~`;
-    this.#put({ id, gap: true, missed });
-    if (!this.isPlain) this.refreshSoon();
-    else this.#fillSoon(id);
+    if (this.isPlain && this.#told) return this.#miss(missed);
+    this.fallBehind();
+    this.refreshSoon();
+  }
+
+  /** A row that says that `missed` rows are missing after that of `id`, if it is not forgotten. */
+  #putGap(id, missed, trouble = null) {
+    if (!this.#byId.has(id)) return;
+    const known = this.#byId.get(gapId(id));
+    const all = known && (known.missed === null || missed === null ? null : known.missed + missed);
+    if (known) change(known, { missed: all, trouble });
+    else this.#put({ id: gapId(id), gap: true, missed, trouble });
   }
 
   /** While more comes than can be shown, fetching it would only add to that: gaps are filled once there are no new ones. */
   #fillSoon(id) {
-    this.#gaps.push(id);
+    this.#fresh.push(id);
     clearTimeout(this.#fillTimer);
-    this.#fillTimer = setTimeout(async () => {
-      for (const gap of this.#gaps.splice(0).slice(-FILL_GAPS_MAX).reverse()) await this.fillGap(gap);
+    this.#fillTimer = setTimeout(() => {
+      this.#wanted.push(...this.#fresh.splice(0).slice(-FILL_GAPS_MAX));
+      this.catchUp();
     }, CALM_MS);
   }
 
   /** Fetches what belongs at a gap row; it goes when all of it is there. */
-  async fillGap(id) {
-    const at = this.#place(id);
-    const gap = this.rows[at];
-    if (!gap?.gap || this.isFilling) return;
-    const until = this.rows[at - 1]?.id ?? "";
-    await this.#fill({ before: this.rows[at + 1]?.id ?? null, until, pages: FILL_PAGES_MAX, isGap: true, gap });
+  fillGap(id) {
+    this.#wanted.push(id);
+    return this.catchUp();
   }
 
-  async #fill({ before, until, pages, isGap, gap }) {
-    if (this.isFilling) return;
-    this.isFilling = true;
-    if (isGap) this.onChange();
-    const changes = this.#changes;
-    try {
-      for (let page = 0; page < pages; page += 1) {
-        const { events, next } = await this.#page(before, 200);
-        let fresh = 0;
-        // What is older than all that was fetched comes when the reader gets there.
-        for (const event of events) if (!this.next || event.id >= this.next) fresh += this.#put(event) ? 1 : 0;
-        if (gap) change(gap, { missed: Math.max(0, gap.missed - fresh) });
-        const isMet = !next || next <= until || events.some((event) => event.id <= until);
-        if (isMet || !until) {
-          if (isGap) this.#forget(gap.id);
-          return;
-        }
-        before = next;
-      }
-      // Too far behind to fetch all of it unasked.
-      if (isGap) this.#move(gap, before);
-      else this.#put({ id: `${until}~`, gap: true, missed: null });
-    } catch (error) {
-      if (error.name === "AbortError") return;
-      this.error = error;
-      this.#changes += 1;
-    } finally {
-      this.isFilling = false;
-      // Mostly there was nothing to catch up with, and what is drawn may stay.
-      if (isGap || this.#changes !== changes) this.onChange();
+  /** Fetches what may be missing. One thing at a time: whatever is under way comes back here at its end. */
+  async catchUp() {
+    while (!this.isFilling && !this.isLoading && this.next !== undefined && !this.#abort.signal.aborted) {
+      if (this.#owed.length) {
+        if (!(await this.#fillOwed(this.#owed.splice(0)))) return;
+      } else if (this.#wanted.length) {
+        const gap = this.#byId.get(this.#wanted.pop());
+        if (gap) await this.#fillAt(gap);
+      } else return;
     }
+  }
+
+  /** Tries again what failed. */
+  async again() {
+    this.error = null;
+    this.onChange();
+    if (this.#owed.length) await this.catchUp();
+    else await this.older();
+  }
+
+  /** Fetches what is missing after each of `owed`; where that is too much to do unasked, a gap row stays. False: it is owed still. */
+  async #fillOwed(owed) {
+    const changes = this.#changes;
+    const { newest, reached, error } = await this.#fill(null, owed[0]);
+    if (error?.name === "AbortError") return false;
+    const left = owed.filter((id) => reached === undefined || id < reached);
+    this.error = null;
+    if (error && !(this.isPlain && owed[0])) {
+      this.#owed.unshift(...left);
+      this.error = error;
+    } else {
+      for (const id of left) this.#putGap(id, null, error?.message);
+      // No row to stand behind: as far back as this was looked.
+      if (left[0] === "") this.#reachTo(reached);
+    }
+    this.#landed(reached, newest);
+    // Mostly there was nothing to catch up with, and what is drawn may stay.
+    if (this.error || this.#changes !== changes) this.onChange();
+    return !this.error;
+  }
+
+  async #fillAt(gap) {
+    this.isFilling = true;
+    change(gap, { trouble: null });
+    this.onChange();
+    const at = this.#place(gap.id);
+    const [above, below] = [this.rows[at + 1], this.rows[at - 1]];
+    const { newest, reached, error, fresh } = await this.#fill(above?.id ?? null, below.id);
+    if (error?.name === "AbortError") return;
+    const isMet = reached <= gap.id;
+    if (isMet) this.#forget(gap.id);
+    else {
+      const missed = gap.missed === null ? null : Math.max(0, gap.missed - fresh);
+      change(gap, { missed: missed || null, trouble: error?.message ?? null });
+    }
+    if (above === undefined) this.#landed(isMet ? below.id : reached, newest);
+    this.onChange();
+  }
+
+  /**
+   * Fetches the rows before `before` (null: the newest), back to `until`, or some pages of them. Gives the `newest` id
+   * that came, `reached`: from this id on nothing is missing ("": at all; undefined: nothing came), the `error` that
+   * ended it, and how many rows are `fresh`. What was missed meanwhile is to be settled after it.
+   */
+  async #fill(before, until) {
+    this.isFilling = true;
+    this.#isFetchingNewest = before === null;
+    const got = { newest: "", reached: undefined, error: null, fresh: 0 };
+    try {
+      for (let page = 0; page < FILL_PAGES_MAX && !(got.reached <= until); page += 1) {
+        const { events, next } = await this.#page(got.reached ?? before, 200);
+        got.newest ||= events[0]?.id ?? "";
+        // What is older than all that was fetched comes when the reader gets there.
+        for (const event of events) if (!this.next || event.id >= this.next) got.fresh += this.#put(event) ? 1 : 0;
+        got.reached = !next || (this.next && next <= this.next) ? "" : next;
+      }
+    } catch (error) {
+      got.error = error;
+    }
+    this.isFilling = false;
+    this.#isFetchingNewest = false;
+    return got;
   }
 
   #forget(id) {
     const at = this.#place(id);
     if (this.rows[at]?.id === id) this.rows.splice(at, 1);
     this.#byId.delete(id);
+    this.#changes += 1;
   }
 
-  /** What was fetched lies above a gap row that remains. */
-  #move(gap, before) {
-    if (gap.missed === 0) change(gap, { missed: null });
-    if (before <= gap.id) this.#forget(gap.id);
+  /** How far back the server has looked: before this id; null: to the beginning. */
+  #reachTo(next) {
+    this.next = next;
+    this.reach = next ? idMoment(next) : null;
   }
 
   #page(before, limit) {
@@ -278,19 +371,18 @@ export class EventList {
       this.isLoading = false;
       this.onChange();
     }
-    if (!this.#isBehind || this.next === undefined) return;
-    this.#isBehind = false;
     await this.catchUp();
   }
 
   #takePage(page) {
     const isFirst = this.rows.length === 0;
+    const isNewest = this.next === undefined;
     const older = page.events.filter((event) => !this.#byId.has(event.id)).reverse();
     for (const event of older) this.#byId.set(event.id, event);
     if (isFirst || (older.length && older.at(-1).id < this.rows[0].id)) this.rows = older.concat(this.rows);
     else for (const event of older) this.#insert(event);
-    this.next = page.next;
-    this.reach = page.next ? idMoment(page.next) : null;
+    this.#reachTo(page.next);
+    if (isNewest) this.#landed("", page.events[0]?.id ?? "");
     return page;
   }
 

@@ -9,7 +9,9 @@ import { Signal } from "./signal.js";
 export const session = new Signal({ phase: "asking" });
 
 signedOut.watch((out) => {
-  if (out) session.set({ phase: "out", was: session.value.phase === "in" });
+  if (!out) return;
+  forget();
+  session.set({ phase: "out", was: session.value.phase === "in" });
 });
 
 export async function begin() {
@@ -33,6 +35,7 @@ export async function signIn(token) {
 
 export async function signOut() {
   await remove("/session");
+  forget();
   hasSignedIn.set(false);
   session.set({ phase: "out" });
 }

@@ -19,11 +19,15 @@ export function SearchField({ query, onQuery, error, sources, fieldRef }) {
   const timer = useRef(0);
   const id = useRef(nextId()).current;
   const asked = useRef(query.trim());
+  // Of the last drawing: while typing rests, another event may be opened.
+  const tell = useRef(onQuery);
+  tell.current = onQuery;
   const ask = (value) => {
     clearTimeout(timer.current);
     asked.current = value.trim();
-    onQuery(value);
+    tell.current(value);
   };
+  useLayoutEffect(() => () => clearTimeout(timer.current), []);
   useLayoutEffect(() => {
     // Chips and links change the query from outside. An echo of what was asked here does not touch what is being typed.
     if (query.trim() === asked.current) return;

@@ -60,9 +60,9 @@ export function Events({ name: open, q: query }) {
     if (list.next === undefined) list.older();
     const unlisten = listen(({ lines, isBack }) => {
       if (isBack) {
-        // What came before the stream opened can wait for a moment. What it brings from now on must not hide that.
-        const until = list.newest;
-        whenIdle(() => list.catchUp(until));
+        list.fallBehind();
+        // What came before the stream opened can wait for a moment.
+        whenIdle(() => list.catchUp());
       }
       if (!lines.length) return;
       hold();
@@ -165,6 +165,7 @@ export function Events({ name: open, q: query }) {
         }}
         row=${(index, top) => {
           const row = at(index);
+          if (!row) return null;
           return html`<${EventRow} row=${row} version=${row.version} index=${index} top=${top} kind=${kind} isActive=${index === activeIndex} isOpen=${row.id === open} onOpen=${openRow} isFilling=${row.gap && list.isFilling} />`;
         }} />`}
     </section>
@@ -179,7 +180,7 @@ const isStuck = (list) => list.next && list.size < 20 && !list.isPlain;
 
 function Foot({ list, query }) {
   const reach = list.reach ? moment(list.reach) : "";
-  if (list.error && list.error.code !== "malformed") return html`<${Trouble} error=${list.error} retry=${() => list.older()} />`;
+  if (list.error && list.error.code !== "malformed") return html`<${Trouble} error=${list.error} retry=${() => list.again()} />`;
   if (list.isLoading) return html`<span class="dim" role="status">Looking${reach && ` back to ${reach}`}…</span>`;
   if (list.next) return html`<span class="dim">Looked back to ${reach}. </span><button type="button" class="small" onClick=${() => list.older()}>Look further back</button>`;
   if (list.size === 0) return query.trim() && !list.error ? html`<span class="dim">Nothing found, back to the first event that is kept.</span>` : null;
