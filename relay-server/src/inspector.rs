@@ -14,14 +14,14 @@ use axum::extract::Path;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use base64::Engine;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use bytes::Bytes;
 use http::StatusCode;
 use http::header::{
     CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, HeaderMap, HeaderName, HeaderValue,
     IF_NONE_MATCH, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
 };
-use include_dir::{Dir, include_dir};
+use include_dir::{Dir, File, include_dir};
 use ring::digest::{Context, SHA256, digest};
 
 static FILES: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/inspector/pages");
@@ -29,13 +29,22 @@ static FILES: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/inspector/pages");
 /// What the page writes before the name of each of its files.
 const FOLDER: &str = "\"inspector/";
 
+/// The script that is written into the page, so that nobody waits for it, and where.
+const FIRST: &str = "first.js";
+const FIRST_TAG: &str = "<script src=\"inspector/first.js\"></script>";
+
 /// What a page of ours may do: load its own files, ask its own API, and nothing else. Text never becomes markup.
-const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; \
-    form-action 'none'; base-uri 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'";
+static POLICY: LazyLock<HeaderValue> = LazyLock::new(|| {
+    let first = STANDARD.encode(digest(&SHA256, first_script().as_bytes()));
+    let policy = format!(
+        "default-src 'none'; script-src 'self' 'sha256-{first}'; style-src 'self'; img-src 'self'; connect-src 'self'; \
+        form-action 'none'; base-uri 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'"
+    );
+    HeaderValue::try_from(policy).expect("no control characters")
+});
 
 /// Sent with every file.
-const HEADERS: [(HeaderName, &str); 6] = [
-    (CONTENT_SECURITY_POLICY, POLICY),
+const HEADERS: [(HeaderName, &str); 5] = [
     (X_CONTENT_TYPE_OPTIONS, "nosniff"),
     (X_FRAME_OPTIONS, "DENY"),
     (REFERRER_POLICY, "no-referrer"),
@@ -60,7 +69,10 @@ struct Page {
 static VERSION: LazyLock<String> = LazyLock::new(|| {
     let mut hash = Context::new(&SHA256);
     for file in FILES.files() {
-        // With its length, so that no byte can move from one file to the next.
+        let name = file.path().as_os_str().as_encoded_bytes();
+        // With their lengths, so that no byte can move from one to the next.
+        hash.update(&name.len().to_be_bytes());
+        hash.update(name);
         hash.update(&file.contents().len().to_be_bytes());
         hash.update(file.contents());
     }
@@ -72,7 +84,7 @@ static PAGES: LazyLock<HashMap<&'static str, Page>> = LazyLock::new(|| {
     let named = FILES.files().filter_map(|file| Some((file.path().to_str()?, file.contents())));
     let pages = named.filter_map(|(name, bytes)| {
         let bytes = match name {
-            HOME => versioned(bytes),
+            HOME => whole(bytes),
             _ => Bytes::from_static(bytes),
         };
         Some((name, page(name, bytes)?))
@@ -82,8 +94,14 @@ static PAGES: LazyLock<HashMap<&'static str, Page>> = LazyLock::new(|| {
 
 const HOME: &str = "index.html";
 
-fn versioned(page: &[u8]) -> Bytes {
+fn first_script() -> &'static str {
+    FILES.get_file(FIRST).and_then(File::contents_utf8).expect("it is one of the pages")
+}
+
+/// The home page as it is sent: with its first script in it, and the addresses of its files.
+fn whole(page: &[u8]) -> Bytes {
     let page = std::str::from_utf8(page).expect("a page is text");
+    let page = page.replace(FIRST_TAG, &format!("<script>{}</script>", first_script()));
     page.replace(FOLDER, &format!("{FOLDER}{}/", *VERSION)).into()
 }
 
@@ -128,6 +146,7 @@ fn answer(name: &str, caching: &'static str, asked: &HeaderMap) -> Response {
     let headers = response.headers_mut();
     headers.insert(ETAG, page.etag.clone());
     headers.insert(CACHE_CONTROL, HeaderValue::from_static(caching));
+    headers.insert(CONTENT_SECURITY_POLICY, POLICY.clone());
     for (name, value) in HEADERS {
         headers.insert(name, HeaderValue::from_static(value));
     }
@@ -167,19 +186,21 @@ mod tests {
             let parts = text.split(FOLDER).skip(1);
             return parts.filter_map(|rest| Some(rest.split_once('"')?.0.to_owned())).collect();
         }
-        if !path.ends_with(".js") {
-            return Vec::new();
-        }
-        let is_import =
-            |line: &&str| ["import ", "} from ", "export "].iter().any(|word| line.starts_with(word));
-        let imports = text
-            .lines()
-            .filter(is_import)
-            .filter_map(|line| line.split_once("from '").or(line.split_once("from \"")));
-        imports
-            .filter_map(|(_, rest)| rest.split(['\'', '"']).next())
-            .map(|named| named.trim_start_matches("./").to_owned())
-            .collect()
+        // As the bundler writes them; import() has a bracket.
+        let imports = ["from\"./", "import\"./"].into_iter().flat_map(|word| text.split(word).skip(1));
+        imports.filter_map(|rest| Some(rest.split_once('"')?.0.to_owned())).collect()
+    }
+
+    #[test]
+    fn the_page_begins_with_a_script_that_its_policy_names() {
+        let page = std::str::from_utf8(&PAGES[HOME].bytes).expect("text");
+        let (_, rest) = page.split_once("<script>").expect("a script in the page");
+        let (script, _) = rest.split_once("</script>").expect("its end");
+        assert_eq!(script, first_script());
+        let named =
+            format!("script-src 'self' 'sha256-{}';", STANDARD.encode(digest(&SHA256, script.as_bytes())));
+        assert!(POLICY.to_str().expect("text").contains(&named), "{:?}", *POLICY);
+        assert_eq!(named_in("more.js"), ["start.js"], "imports are found");
     }
 
     #[test]

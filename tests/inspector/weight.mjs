@@ -20,7 +20,8 @@ export async function weight({ house }) {
     const source = await text(path);
     sizes.set(path, Buffer.byteLength(source));
     if (!path.endsWith(".js")) continue;
-    for (const [, from] of source.matchAll(/^(?:import |\} from |export ).*?from "([^"]+)"/gm)) {
+    // As the bundler writes them; import() has a bracket.
+    for (const [, from] of source.matchAll(/\b(?:from|import)"(\.[^"]+)"/g)) {
       const found = new URL(from, `http://x/${path}`).pathname.slice(1);
       imports.add(found);
       if (!wanted.includes(found)) wanted.push(found);

@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -31,8 +31,12 @@ const LISTENERS_MAX: usize = 256;
 /// says.
 const TOGETHER: Duration = Duration::from_millis(50);
 
-/// What a slow listener may be behind: 32 times 50 ms. It is kept for as long as one of them has not heard it.
-const BEHIND_MAX: usize = 32;
+/// Most audiences at once: each may keep `BEHIND_BYTES_MAX`, all together 128 MiB.
+const AUDIENCES_MAX: usize = 64;
+
+/// What a slow listener may be behind, 1.6 s for browsers and 0.4 s for others at the least. It is kept for as long as
+/// one of them has not heard it.
+const BEHIND_BYTES_MAX: usize = 2 << 20;
 
 /// Who may see the same.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -83,6 +87,13 @@ struct Batch {
     after: u64,
 }
 
+/// A teller's entry among all. Dropped at its end, however that comes, so that whoever listens next gets another.
+struct Listed {
+    audience: Audience,
+    teller: Arc<Teller>,
+    tellers: Tellers,
+}
+
 /// What one listener hears.
 pub(super) struct Hearing {
     batches: broadcast::Receiver<Batch>,
@@ -98,22 +109,25 @@ impl Tellers {
         Self { tasks, tellers: Arc::default(), listeners: Arc::new(Semaphore::new(LISTENERS_MAX)) }
     }
 
-    /// Listens from now on. `None` when as many do as may.
+    /// Listens from now on. `None` when as many do as may, or to as many different things.
     pub(super) fn hear(&self, audience: Audience, store: &Store, activity: &Activity) -> Option<Hearing> {
         let place = Arc::clone(&self.listeners).try_acquire_owned().ok()?;
         let form = audience.form;
-        let mut tellers = self.tellers.lock().expect("nobody panics with the lock");
+        let mut tellers = self.lock();
+        let is_full = tellers.len() >= AUDIENCES_MAX;
         let (teller, batches) = match tellers.entry(audience) {
             Entry::Occupied(known) => (Arc::clone(known.get()), known.get().batches.subscribe()),
+            Entry::Vacant(_) if is_full => return None,
             Entry::Vacant(new) => {
                 let audience = new.key().clone();
                 let watch = activity.watch({
                     let (audience, store) = (audience.clone(), store.clone());
                     move |source| audience.name_of(&store, source).is_some()
                 })?;
-                let (batches, first) = broadcast::channel(BEHIND_MAX);
+                let (batches, first) = broadcast::channel(BEHIND_BYTES_MAX / form.together_bytes_max());
                 let teller = Arc::new(Teller { batches, told: AtomicU64::new(0) });
-                self.tasks.spawn(self.clone().tell(audience, Arc::clone(&teller), store.clone(), watch));
+                let listed = Listed { audience, teller: Arc::clone(&teller), tellers: self.clone() };
+                self.tasks.spawn(listed.tell(store.clone(), watch));
                 (Arc::clone(new.insert(teller)), first)
             }
         };
@@ -122,7 +136,13 @@ impl Tellers {
         Some(Hearing { batches, heard, form, _place: place })
     }
 
-    async fn tell(self, audience: Audience, teller: Arc<Teller>, store: Store, mut watch: Watch) {
+    fn lock(&self) -> MutexGuard<'_, HashMap<Audience, Arc<Teller>>> {
+        self.tellers.lock().expect("nobody panics with the lock")
+    }
+}
+
+impl Listed {
+    async fn tell(self, store: Store, mut watch: Watch) {
         let mut last = Instant::now() - TOGETHER;
         loop {
             // What comes at once is told at once; what comes thick is told together.
@@ -133,18 +153,28 @@ impl Tellers {
             tokio::select! {
                 seen = next => {
                     let Some(seen) = seen else { return };
-                    teller.tell(&audience, &store, seen, &mut watch);
+                    self.teller.tell(&self.audience, &store, seen, &mut watch);
                     last = Instant::now();
                 }
-                () = teller.batches.closed() => {
-                    let mut tellers = self.tellers.lock().expect("nobody panics with the lock");
+                () = self.teller.batches.closed() => {
+                    let mut tellers = self.tellers.lock();
                     // Somebody may have come since.
-                    if teller.batches.receiver_count() == 0 {
-                        tellers.remove(&audience);
+                    if self.teller.batches.receiver_count() == 0 {
+                        tellers.remove(&self.audience);
                         return;
                     }
                 }
             }
+        }
+    }
+}
+
+impl Drop for Listed {
+    fn drop(&mut self) {
+        let Ok(mut tellers) = self.tellers.tellers.lock() else { return };
+        // Another may be in its place by now.
+        if tellers.get(&self.audience).is_some_and(|listed| Arc::ptr_eq(listed, &self.teller)) {
+            tellers.remove(&self.audience);
         }
     }
 }

@@ -49,7 +49,7 @@ async fn watch(plan: Plan) -> Result<()> {
     let mut inspectors = JoinSet::new();
     for number in 0..plan.inspectors {
         let stream = follow(&plan).await?;
-        inspectors.spawn_local(count(stream, Rc::clone(&seen)));
+        inspectors.spawn_local(count(stream, Lines::new(Rc::clone(&seen))));
         // People did not open their pages in the same instant.
         let first = plan.overview_every.mul_f64(number as f64 / plan.inspectors as f64);
         inspectors.spawn_local(look(plan.clone(), first, Rc::clone(&seen)));
@@ -78,12 +78,29 @@ impl Counters {
     fn read(&self) -> Seen {
         Seen { lines: self.lines.get(), bytes: self.bytes.get(), overviews: self.overviews.get() }
     }
+}
 
-    fn note(&self, piece: &[u8]) {
-        self.bytes.set(self.bytes.get() + piece.len() as u64);
-        // JSON on one line holds no line break: each line of the stream begins with this, and signs of life do not.
-        let begins = piece.split(|byte| *byte == b'\n').filter(|line| line.starts_with(b"data: ")).count();
-        self.lines.set(self.lines.get() + begins as u64);
+/// Counts the lines of one stream, however it is cut into pieces.
+struct Lines {
+    seen: Rc<Counters>,
+    /// The last byte of the piece before.
+    last: u8,
+}
+
+impl Lines {
+    fn new(seen: Rc<Counters>) -> Self {
+        Self { seen, last: b'\n' }
+    }
+
+    fn note(&mut self, piece: &[u8]) {
+        // JSON holds no line break, and a sign of life begins with a colon: nothing else begins with a `d`, of `data: `.
+        let mut begun = 0;
+        for &byte in piece {
+            begun += u64::from(self.last == b'\n' && byte == b'd');
+            self.last = byte;
+        }
+        self.seen.lines.set(self.seen.lines.get() + begun);
+        self.seen.bytes.set(self.seen.bytes.get() + piece.len() as u64);
     }
 }
 
@@ -103,10 +120,10 @@ async fn follow(plan: &Plan) -> Result<Incoming> {
     Ok(answer.into_body())
 }
 
-async fn count(mut stream: Incoming, seen: Rc<Counters>) -> Result<()> {
+async fn count(mut stream: Incoming, mut lines: Lines) -> Result<()> {
     while let Some(frame) = stream.frame().await {
         if let Some(piece) = frame.context("the stream broke")?.data_ref() {
-            seen.note(piece);
+            lines.note(piece);
         }
     }
     bail!("the server ended a stream")
@@ -127,10 +144,13 @@ mod tests {
 
     #[test]
     fn lines_are_counted_and_signs_of_life_are_not() {
-        let seen = Counters::default();
-        for piece in ["data: {\"type\":\"event\"}\n\n", ":\n\n", "data: {\"a\":\"data: \"}\n\ndata: {}\n\n"] {
-            seen.note(piece.as_bytes());
+        let said = "data: {\"type\":\"event\"}\n\n:\n\ndata: {\"a\":\"data: \"}\n\ndata: {}\n\n";
+        for cut in 0..said.len() {
+            let seen = Rc::new(Counters::default());
+            let mut lines = Lines::new(Rc::clone(&seen));
+            lines.note(&said.as_bytes()[..cut]);
+            lines.note(&said.as_bytes()[cut..]);
+            assert_eq!(seen.read(), Seen { lines: 3, bytes: 59, overviews: 0 }, "cut at {cut}");
         }
-        assert_eq!(seen.read(), Seen { lines: 3, bytes: 59, overviews: 0 });
     }
 }
