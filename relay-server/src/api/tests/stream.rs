@@ -125,6 +125,31 @@ async fn as_many_may_listen_as_may_and_their_places_are_given_back() {
 }
 
 #[tokio::test]
+async fn streams_that_differ_are_bounded_and_those_that_say_the_same_are_not() {
+    let house = house().await;
+    let status = async |token: &str| {
+        house.open(request(Some(token), "GET", "/api/v1/events/stream", None)).await.status().as_u16()
+    };
+    let mut listeners = Vec::new();
+    let mut last = String::new();
+    for number in 0..64 {
+        let bound = Scope::Agent { sources: vec![format!("source-{number}")], create: false };
+        last.clone_from(&house.token(house.project, bound).await.text.0);
+        listeners.push(open(&house, &last, "").await);
+    }
+    let admin = house.admin().await;
+    assert_eq!(status(&admin).await, 503);
+    assert_eq!(status(&last).await, 200);
+    listeners.remove(0);
+    let has_room = async {
+        while status(&admin).await != 200 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), has_room).await.expect("in time");
+}
+
+#[tokio::test]
 async fn watchers_are_bounded() {
     let house = house().await;
     let watches: Vec<_> = (0..256).filter_map(|_| house.state.activity.watch(|_| true)).collect();
