@@ -21,7 +21,7 @@ export const EventHead = memo(({ kind }) => {
 export const EventRow = memo(({ row, index, top, kind, isActive, isOpen, onOpen, isFilling }) => {
   const common = { style: `transform:translateY(${top}px)`, role: "row", id: `row-${row.id}`, "aria-rowindex": index + 2, "aria-selected": isActive, onClick: (event) => onOpen(index, event) };
   if (row.gap) {
-    const what = row.trouble ? `What is between these could not be fetched: ${row.trouble}.` : row.missed ? `${count(row.missed)} came too fast to be shown here.` : "More is between these than was fetched.";
+    const what = row.trouble ? `What is between these could not be fetched. ${row.trouble}` : row.missed ? `${count(row.missed)} came too fast to be shown here.` : "More is between these than was fetched.";
     return html`<div class="row gap" ...${common}><span role="gridcell"><${Shape} kind="triangle" /> ${what} ${isFilling ? "Fetching them…" : html`<u>Fetch them</u>`}</span></div>`;
   }
   const state = `row ${kind}${isActive ? " is-active" : ""}${isOpen ? " is-open" : ""}`;
