@@ -50,7 +50,7 @@ const CALL_BYTES_MAX: usize = 2 * 1024 * 1024;
 const OURS: &str = "relay-inspector";
 
 /// Fields of a request that the server is told.
-const PASSED_ON: [&str; 3] = ["accept", "content-type", "if-none-match"];
+const PASSED_ON: [&str; 4] = ["accept", "content-type", "if-none-match", "sec-fetch-site"];
 
 /// Why there is no inspector.
 #[derive(Debug, thiserror::Error)]

@@ -19,7 +19,7 @@ use bytes::Bytes;
 use http::StatusCode;
 use http::header::{
     CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, HeaderMap, HeaderName, HeaderValue,
-    IF_NONE_MATCH, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
+    IF_NONE_MATCH, REFERRER_POLICY, VARY, X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
 };
 use include_dir::{Dir, File, include_dir};
 use ring::digest::{Context, SHA256, digest};
@@ -44,13 +44,19 @@ static POLICY: LazyLock<HeaderValue> = LazyLock::new(|| {
 });
 
 /// Sent with every file.
-const HEADERS: [(HeaderName, &str); 5] = [
+const HEADERS: [(HeaderName, &str); 4] = [
     (X_CONTENT_TYPE_OPTIONS, "nosniff"),
     (X_FRAME_OPTIONS, "DENY"),
     (REFERRER_POLICY, "no-referrer"),
-    (HeaderName::from_static("cross-origin-opener-policy"), "same-origin"),
     (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
 ];
+
+/// Takes the page's window away from another site's page that opened it.
+const OPENER_POLICY: (HeaderName, HeaderValue) =
+    (HeaderName::from_static("cross-origin-opener-policy"), HeaderValue::from_static("same-origin"));
+
+/// Who leads a browser here, as it says itself.
+const LED_BY: HeaderName = HeaderName::from_static("sec-fetch-site");
 
 /// Of the page itself: asked for each time, and sent only if another version of the program answers.
 const ASK_AGAIN: &str = "no-cache";
@@ -121,18 +127,30 @@ fn page(path: &str, bytes: Bytes) -> Option<Page> {
 
 /// `/`, and the files it asks for.
 pub fn router() -> Router {
-    Router::new()
-        .route("/", get(|headers: HeaderMap| async move { answer(HOME, ASK_AGAIN, &headers) }))
-        .route(
-            "/inspector/{version}/{name}",
-            get(|Path((version, name)): Path<(String, String)>, headers: HeaderMap| async move {
-                if version == *VERSION { answer(&name, KEEP, &headers) } else { no_such_page() }
-            }),
-        )
+    Router::new().route("/", get(|headers: HeaderMap| async move { home(&headers) })).route(
+        "/inspector/{version}/{name}",
+        get(|Path((version, name)): Path<(String, String)>, headers: HeaderMap| async move {
+            if version == *VERSION { answer(&name, KEEP, &headers) } else { no_such_page() }
+        }),
+    )
 }
 
 fn no_such_page() -> Response {
     (StatusCode::NOT_FOUND, "there is no such page\n").into_response()
+}
+
+/// The page. Nobody has a hold on the window of somebody who typed the address, or came from the page itself: the policy
+/// would protect from nothing there, and a browser starts a process anew for it, which is a fifth of what the first
+/// list takes.
+fn home(asked: &HeaderMap) -> Response {
+    let mut response = answer(HOME, ASK_AGAIN, asked);
+    let headers = response.headers_mut();
+    headers.insert(VARY, HeaderValue::from_name(LED_BY));
+    if asked.get(LED_BY).is_none_or(|site| site != "none" && site != "same-origin") {
+        let (name, value) = OPENER_POLICY;
+        headers.insert(name, value);
+    }
+    response
 }
 
 fn answer(name: &str, caching: &'static str, asked: &HeaderMap) -> Response {
@@ -246,6 +264,20 @@ mod tests {
         assert_eq!(caching(answer(HOME, ASK_AGAIN, &nothing)), (StatusCode::OK, said(ASK_AGAIN)));
         assert_eq!(caching(answer("start.js", KEEP, &nothing)), (StatusCode::OK, said(KEEP)));
         assert_eq!(caching(answer("no.js", KEEP, &nothing)), (StatusCode::NOT_FOUND, None));
+    }
+
+    #[test]
+    fn only_who_cannot_have_been_opened_by_another_site_is_spared_the_opener_policy() {
+        let (policy, _) = OPENER_POLICY;
+        let led_by = |site: Option<&'static str>| {
+            let headers = site.map(|site| (LED_BY, HeaderValue::from_static(site)));
+            let response = home(&headers.into_iter().collect());
+            assert_eq!(response.headers()[VARY], "sec-fetch-site", "{site:?}");
+            response.headers().contains_key(&policy)
+        };
+        let strict = [None, Some("cross-site"), Some("same-site"), Some("something-new"), Some("")];
+        assert!(strict.into_iter().all(led_by));
+        assert!(!led_by(Some("none")) && !led_by(Some("same-origin")));
     }
 
     #[test]

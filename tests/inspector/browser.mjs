@@ -9,8 +9,12 @@ export const offences = [];
 /** What the browser itself says about an answer that is meant to be a refusal. */
 const REFUSALS = [/\/api\/v1\/(whoami|session|sources|events(\?.*)?)$/, /\/api\/v1\/events\?/, /\/api\/v1\/sources\/\w+$/, /\/api\/v1\/events\/stream/];
 
+/** Leads to this machine, as any site's name may be made to. */
+export const NAME_OF_ANOTHER_SITE = "rebound.test";
+
 export function openBrowser() {
-  return puppeteer.launch({ executablePath: process.env.CHROMIUM, headless: true, args: ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run"] });
+  const args = ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run", `--host-resolver-rules=MAP ${NAME_OF_ANOTHER_SITE} 127.0.0.1`];
+  return puppeteer.launch({ executablePath: process.env.CHROMIUM, headless: true, args });
 }
 
 /** Spies that begin before the page's own scripts: notices, and breaches of the policy. */
