@@ -13,7 +13,7 @@ use tokio::sync::mpsc::error::TryRecvError;
 use crate::model::{EventRecord, SourceId};
 use crate::store::{EventSummary, Settlement};
 
-/// Events a slow watcher may be behind before it misses some: watchers look twenty times a second.
+/// Events a slow watcher may be behind before it misses some: watchers look ten times a second at the least.
 const BACKLOG: usize = 4_096;
 
 /// Most watchers at once. Each event is offered to each.

@@ -5,12 +5,11 @@ use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
-use std::time::Duration;
 
 use bytes::Bytes;
 use link::Tasks;
 use serde::Serialize;
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::sync::broadcast;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -22,19 +21,15 @@ use super::Form;
 use crate::activity::{Activity, Seen, Settled, Watch};
 use crate::delivery::verdict::AttemptOutcome;
 use crate::model::{ProjectId, SourceId};
-use crate::store::{Next, OutcomeKind, Settlement, Store};
+use crate::store::{Next, OutcomeKind, Owner, Settlement, Store};
 
 /// Most streams at once.
 const LISTENERS_MAX: usize = 256;
 
-/// Events that come within this are told together: a browser draws no faster, and each write costs more than what it
-/// says.
-const TOGETHER: Duration = Duration::from_millis(50);
-
 /// Most audiences at once: each may keep `BEHIND_BYTES_MAX`, all together 128 MiB.
 const AUDIENCES_MAX: usize = 64;
 
-/// What a slow listener may be behind, 1.6 s for browsers and 0.4 s for others at the least. It is kept for as long as
+/// What a slow listener may be behind, 2.1 s for browsers and 0.4 s for others at the least. It is kept for as long as
 /// one of them has not heard it.
 const BEHIND_BYTES_MAX: usize = 2 << 20;
 
@@ -55,12 +50,11 @@ impl Audience {
         Self { project: caller.project(), slugs, only, form }
     }
 
-    /// The name of a source, if it is theirs to look at.
-    fn name_of(&self, store: &Store, source: SourceId) -> Option<String> {
+    /// The source's owner, if it is theirs to look at.
+    fn owner(&self, store: &Store, source: SourceId) -> Option<Arc<Owner>> {
         let owner = store.owner(source).filter(|owner| owner.project == self.project)?;
-        let slug = owner.slug.as_str();
-        let is_theirs = self.slugs.is_empty() || self.slugs.iter().any(|own| own == slug);
-        (is_theirs && self.only.is_none_or(|only| only == source)).then(|| slug.to_owned())
+        let is_theirs = self.slugs.is_empty() || self.slugs.iter().any(|own| own == owner.slug.as_str());
+        (is_theirs && self.only.is_none_or(|only| only == source)).then_some(owner)
     }
 }
 
@@ -122,7 +116,7 @@ impl Tellers {
                 let audience = new.key().clone();
                 let watch = activity.watch({
                     let (audience, store) = (audience.clone(), store.clone());
-                    move |source| audience.name_of(&store, source).is_some()
+                    move |source| audience.owner(&store, source).is_some()
                 })?;
                 let (batches, first) = broadcast::channel(BEHIND_BYTES_MAX / form.together_bytes_max());
                 let teller = Arc::new(Teller { batches, told: AtomicU64::new(0) });
@@ -143,11 +137,12 @@ impl Tellers {
 
 impl Listed {
     async fn tell(self, store: Store, mut watch: Watch) {
-        let mut last = Instant::now() - TOGETHER;
+        let together = self.audience.form.together();
+        let mut last = Instant::now() - together;
         loop {
             // What comes at once is told at once; what comes thick is told together.
             let next = async {
-                tokio::time::sleep_until(last + TOGETHER).await;
+                tokio::time::sleep_until(last + together).await;
                 watch.next().await
             };
             tokio::select! {
@@ -182,7 +177,7 @@ impl Drop for Listed {
 impl Teller {
     /// Tells what was seen, and all else that is there by now.
     fn tell(&self, audience: &Audience, store: &Store, first: Seen, watch: &mut Watch) {
-        let (mut lines, mut count) = (String::new(), 0);
+        let (mut lines, mut count) = (Vec::new(), 0);
         let mut next = Some(first);
         while let Some(seen) = next {
             count += audience.write(store, &seen, &mut lines);
@@ -214,9 +209,8 @@ impl Hearing {
             if missed == 0 {
                 return Some(lines);
             }
-            let mut with_gap = String::with_capacity(lines.len() + 64);
+            let mut with_gap = Vec::with_capacity(lines.len() + 64);
             self.form.write(&gap(missed), &mut with_gap);
-            let mut with_gap = Vec::from(with_gap);
             with_gap.extend_from_slice(&lines);
             return Some(with_gap.into());
         }
@@ -225,26 +219,29 @@ impl Hearing {
 
 impl Audience {
     /// Writes what was seen. Gives how many lines that counts for.
-    fn write(&self, store: &Store, seen: &Seen, lines: &mut String) -> u64 {
-        let (json, count) = match seen {
-            Seen::Gap(missed) => (gap(*missed), *missed),
+    fn write(&self, store: &Store, seen: &Seen, lines: &mut Vec<u8>) -> u64 {
+        match seen {
+            Seen::Gap(missed) => {
+                self.form.write(&gap(*missed), lines);
+                *missed
+            }
             Seen::Settled(settled) => {
-                let Some(source) = self.name_of(store, settled.source) else { return 0 };
-                (settled_line(settled, &source).to_string(), 1)
+                let Some(owner) = self.owner(store, settled.source) else { return 0 };
+                self.form.write(&settled_line(settled, owner.slug.as_str()), lines);
+                1
             }
             Seen::Event(event) => {
-                let Some(source) = self.name_of(store, event.source) else { return 0 };
-                let line = Line { r#type: "event", event: events::view(event, source) };
-                (serde_json::to_string(&line).unwrap_or_default(), 1)
+                let Some(owner) = self.owner(store, event.source) else { return 0 };
+                let event = events::view(event, owner.slug.as_str().to_owned());
+                self.form.write(&Line { r#type: "event", event }, lines);
+                1
             }
-        };
-        self.form.write(&json, lines);
-        count
+        }
     }
 }
 
-fn gap(missed: u64) -> String {
-    json!({ "type": "gap", "missed": missed }).to_string()
+fn gap(missed: u64) -> Value {
+    json!({ "type": "gap", "missed": missed })
 }
 
 #[derive(Serialize)]
@@ -255,7 +252,7 @@ struct Line<'a> {
 }
 
 /// A settled attempt of a stored delivery.
-fn settled_line(settled: &Settled, source: &str) -> serde_json::Value {
+fn settled_line(settled: &Settled, source: &str) -> Value {
     let Settlement { delivery, attempt, record, next } = &settled.settlement;
     let (outcome, status, reason) = match record.as_ref().map(|record| record.outcome) {
         None => (None, None, None),
