@@ -1,10 +1,12 @@
 // What a person does with an event: replay, edit, compare, copy, pin, note; and with many at once.
 
 import { execFile } from "node:child_process";
+import { readdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
 import { promisify } from "node:util";
 import { equal, holds, promise, until } from "./promise.mjs";
 
-export async function actions({ house, person }) {
+export async function actions({ house, person, agents }) {
   const { page } = person;
   const { app } = house;
   const open = async (slug, path) => {
@@ -70,6 +72,72 @@ export async function actions({ house, person }) {
     holds(text.includes('"order": 6') && (await person.count("dialog .removed")) > 0, text);
     await person.key("Escape");
     await person.gone("dialog[open]");
+  });
+  await promise("the answers of two attempts are compared line by line", async () => {
+    await open("shop", "/fail/1");
+    await person.press("Replay", ".detail-head");
+    await until("two deliveries", async () => (await person.count(".delivery")) >= 2);
+    await until("their attempts", async () => (await person.count(".attempts li")) >= 2);
+    await person.key("c");
+    await page.waitForSelector("dialog option[value=attempts]");
+    await page.select("dialog select", "attempts");
+    await until("both", async () => (await person.count("dialog select")) === 3);
+    // The app's clock went on between them.
+    await person.sees("dialog .diff", "only in the first");
+    await page.click("dialog .diff input[type=checkbox]");
+    const text = await person.sees("dialog .diff-lines", "at line 3");
+    holds(text.includes("status 500") && /date: /i.test(text), text);
+    await person.key("Escape");
+    await person.gone("dialog[open]");
+  });
+  await promise("one delivery is cancelled, and made again", async () => {
+    const id = await open("later", "/job/2");
+    const states = async () => (await house.api("GET", `/events/${id}`)).deliveries.map(({ state }) => state).sort();
+    await page.click("#tab-deliveries");
+    await person.press("Cancel", ".delivery");
+    await until("it is cancelled", async () => (await states()).join() === "cancelled");
+    await person.press("Again", ".delivery");
+    await until("another waits", async () => (await states()).join() === "cancelled,waiting");
+    await person.quiet();
+  });
+  const copied = async (what, said) => {
+    await person.press("Copy as", ".actions");
+    await person.press(what, "[role=menu]");
+    await person.said(said);
+    await person.quiet();
+    return page.evaluate(() => navigator.clipboard.readText());
+  };
+  await promise("copied as .http it is the request with its fields and body", async () => {
+    await open("shop", "/orders/2");
+    const [head, body] = (await copied(".http", "Copied as .http")).trim().split("\n\n");
+    const [line, ...fields] = head.split("\n");
+    equal([line, JSON.parse(body).order], [`POST ${house.public}/h/shop/orders/2`, 2]);
+    holds(fields.includes("content-type: application/json") && !fields.some((field) => /^(host|content-length):/i.test(field)), fields);
+  });
+  await promise("the copied fixture command keeps the event as files, byte for byte", async () => {
+    const id = await open("shop", "/quotes");
+    const [program, verb, folder, ...ids] = (await copied("fixture command", "Command copied")).split(" ");
+    equal([program, verb, folder, ids], ["relay-agent", "record", "fixtures", [id]]);
+    const made = join(house.folder, folder);
+    await house.run([verb, made, ...ids], agents[0].env);
+    const names = readdirSync(made, { recursive: true, withFileTypes: true }).filter((entry) => entry.isFile()).map((entry) => join(entry.parentPath, entry.name));
+    holds(names.some((name) => readFileSync(name).equals(app.of("/quotes")[0].body)), names);
+  });
+  await promise("copied as JSON it is what the API tells of it", async () => {
+    const id = await open("shop", "/orders/2");
+    const { headers, body } = JSON.parse(await copied("JSON", "Copied as JSON"));
+    const known = await house.api("GET", `/events/${id}`);
+    equal([headers, body], [known.headers, known.body]);
+  });
+  await promise("the copied link opens the event for whoever gets it", async () => {
+    const id = await open("shop", "/orders/2");
+    await person.press("copy link", ".facts");
+    await person.said("Link copied");
+    await person.quiet();
+    await person.go("#/overview");
+    await person.sees("main h1", "need");
+    await page.goto(await page.evaluate(() => navigator.clipboard.readText()));
+    await until("the event", async () => (await person.text(".detail-head .facts")).includes(id));
   });
   for (const path of ["/quotes", "/orders/2", "/form"]) {
     await promise(`copied as curl and pasted into a shell, ${path} arrives with the same bytes`, async () => {

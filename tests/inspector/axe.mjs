@@ -9,6 +9,38 @@ const AXE = readFileSync(new URL("node_modules/axe-core/axe.min.js", import.meta
 /** Width, height, and whether it is dark; neighbours differ in one thing, which is what the browser has to do anew. */
 const LOOKS = [[1440, 900, false], [1440, 900, true], [375, 812, true], [375, 812, false]];
 
+/** The page as it is now, in each look: what is serious, and what is wider than the screen. */
+async function faults(page, what) {
+  const found = [];
+  for (const [width, height, dark] of LOOKS) {
+    await page.setViewport({ width, height });
+    await page.emulateMediaFeatures([{ name: "prefers-color-scheme", value: dark ? "dark" : "light" }]);
+    await page.evaluate(() => new Promise(requestAnimationFrame));
+    const violations = await page.evaluate(() => window.axe.run(document, { resultTypes: ["violations"] }).then((result) => result.violations.map(({ id, impact, nodes }) => ({ id, impact, html: nodes[0].html.slice(0, 120) }))));
+    const serious = violations.filter(({ impact }) => impact === "serious" || impact === "critical").map((violation) => `${what}: ${violation.id} ${violation.html}`);
+    const wide = await page.evaluate(() => document.documentElement.scrollWidth);
+    found.push(wide > width ? [...serious, `${what} is ${wide} wide`] : serious);
+  }
+  return found;
+}
+
+async function report(kind, found) {
+  for (const [at, [width, , dark]] of LOOKS.entries()) {
+    await promise(`axe: ${kind}, ${width} wide, ${dark ? "dark" : "light"}: nothing serious, nothing wider than the screen`, () => equal(found[at], []));
+  }
+}
+
+/** The page as somebody finds it who has not signed in. */
+export async function auditSignIn({ house, context }) {
+  const { page, open, sees, close } = await openPage(context, house.page);
+  await page.setBypassCSP(true);
+  await open("#/events");
+  await sees("h1", "Sign in");
+  await page.evaluate(AXE);
+  await report("sign-in", await faults(page, "the sign-in"));
+  await close();
+}
+
 /** Each of `pages` is a fragment, or `[fragment, act]` for what has to be pressed first. */
 export async function audit({ house, context }, kind, pages) {
   const person = await openPage(context, house.page);
@@ -29,19 +61,9 @@ export async function audit({ house, context }, kind, pages) {
     await person.sees("main h1, main .first-steps");
     await until(`${fragment} is loaded`, async () => !/Loading…|Asking…|Looking…/.test(await person.text("main")));
     if (act) await act(person);
-    for (const [at, [width, height, dark]] of LOOKS.entries()) {
-      await page.setViewport({ width, height });
-      await page.emulateMediaFeatures([{ name: "prefers-color-scheme", value: dark ? "dark" : "light" }]);
-      await page.evaluate(() => new Promise(requestAnimationFrame));
-      const violations = await page.evaluate(() => window.axe.run(document, { resultTypes: ["violations"] }).then((result) => result.violations.map(({ id, impact, nodes }) => ({ id, impact, html: nodes[0].html.slice(0, 120) }))));
-      found[at].push(...violations.filter(({ impact }) => impact === "serious" || impact === "critical").map((violation) => `${fragment}: ${violation.id} ${violation.html}`));
-      const wide = await page.evaluate(() => document.documentElement.scrollWidth);
-      if (wide > width) found[at].push(`${fragment} is ${wide} wide`);
-    }
+    for (const [at, some] of (await faults(page, fragment)).entries()) found[at].push(...some);
   }
-  for (const [at, [width, , dark]] of LOOKS.entries()) {
-    await promise(`axe: ${kind} pages, ${width} wide, ${dark ? "dark" : "light"}: nothing serious, nothing wider than the screen`, () => equal(found[at], []));
-  }
+  await report(`${kind} pages`, found);
   await person.close();
 }
 

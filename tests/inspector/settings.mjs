@@ -41,6 +41,47 @@ export async function settings({ house, person }) {
     await person.press("Delete it", "dialog");
     await until("it is gone", async () => (await person.count(".destination")) === 1);
   });
+  await promise("another destination becomes the primary one, and its receiver's secret is shown", async () => {
+    await house.api("POST", "/sources", { slug: "routes" });
+    await house.api("POST", "/sources/routes/destinations", { name: "billing", rules: { url: "https://billing.example.com/hooks" } });
+    const more = async (verb) => {
+      await page.$$eval(".destination", (all) => all.find((one) => one.innerText.includes("billing")).querySelector(".menu button").click());
+      await person.press(verb, ".destination [role=menu]");
+    };
+    await person.go("#/sources/routes");
+    await until("both", async () => (await person.count(".destination")) === 2);
+    await more("Make it the primary");
+    await until("it is", async () => (await house.api("GET", "/sources/routes/destinations/billing")).is_primary);
+    await person.sees(".destination:has(.flag)", "billing");
+    await more("Secret for its receiver");
+    const { secret } = await house.api("GET", "/sources/routes/destinations/billing/secret");
+    await person.sees("dialog code", secret);
+    await person.press("Seen", "dialog");
+    await person.gone("dialog[open]");
+    await house.api("DELETE", "/sources/routes");
+    await person.go("#/sources/first");
+    await until("its destination", async () => (await person.count(".destination")) === 1);
+  });
+  await promise("what waits for a destination is skipped after a question, all but the newest if wanted", async () => {
+    await house.api("POST", "/sources", { slug: "skipped", rules: { reply: "accepted" } });
+    for (let at = 1; at <= 3; at += 1) await house.send("skipped", `/${at}`, { body: "x" });
+    const waiting = async () => (await house.api("GET", "/deliveries?source=skipped&state=waiting")).deliveries.length;
+    for (const [words, left] of [["Skip all that wait but the newest…", 1], ["Skip all that wait…", 0]]) {
+      await person.go("#/agents");
+      await person.sees("h1", "Agents");
+      await person.go("#/sources/skipped");
+      await person.sees(".destination", left ? "3 wait" : "1 wait");
+      await page.click(".destination .menu button");
+      await person.press(words, ".destination [role=menu]");
+      equal(await waiting(), left ? 3 : 1);
+      await person.press("Skip them", "dialog");
+      await until("they are cancelled", async () => (await waiting()) === left);
+      await person.quiet();
+    }
+    await house.api("DELETE", "/sources/skipped");
+    await person.go("#/sources/first");
+    await until("its destination", async () => (await person.count(".destination")) === 1);
+  });
   await promise("rules are saved, and a refusal is told where they are", async () => {
     await person.fill('.rules input[type="number"]', "9000");
     await person.press("Save", ".rules");
@@ -90,15 +131,38 @@ export async function settings({ house, person }) {
     await person.go("#/deliveries?state=waiting");
     await person.sees(".table", "later");
   });
-  await promise("who asked for notices gets one for a new event", async () => {
+  await promise("who asked for notices gets one for a new event, one that failed and a dead delivery", async () => {
+    await house.api("PATCH", "/sources/shop/destinations/default", { rules: { retry: { for_s: 0 } } });
     await person.go("#/sources/shop");
     await until("the switches", async () => (await person.count(".checks input")) === 3);
-    await page.click(".checks input");
-    await until("it is on", () => page.$eval(".checks input", (box) => box.checked));
+    const turn = async (isOn) => {
+      for (const at of [0, 1, 2]) {
+        await page.$$eval(".checks input", (boxes, index) => boxes[index].click(), at);
+        await until(`it is ${isOn}`, () => page.$$eval(".checks input", (boxes, index, wanted) => boxes[index].checked === wanted, at, isOn));
+      }
+    };
+    await turn(true);
+    const failed = (await house.event("shop", "/fail/1")).id;
     await house.send("shop", "/noticed", { body: "x" });
-    const notices = await until("a notice", () => page.evaluate(() => (window.notices.length ? window.notices : null)), 8000);
-    holds(notices[0].title.startsWith("shop") && notices[0].body.includes("/noticed"), notices);
-    await page.click(".checks input");
+    await house.send("shop", "/fail/noticed", { body: "x" });
+    await house.api("POST", `/events/${failed}/replay`, {});
+    for (const [what, words] of [["new events", "/noticed"], ["events that failed", "/fail/noticed: 500"], ["dead deliveries", "default died"]]) {
+      await until(`a notice of ${what}`, () => page.evaluate((title, text) => window.notices.some((one) => one.title === title && one.body.includes(text)), `shop: ${what}`, words), 8000);
+    }
+    await turn(false);
+    await house.api("PATCH", "/sources/shop/destinations/default", { rules: { retry: { for_s: null } } });
+  });
+  await promise("dark or light is chosen, stays so when the page is loaded anew, and can be taken back", async () => {
+    const ground = () => page.evaluate(() => getComputedStyle(document.body).backgroundColor);
+    const light = await ground();
+    await page.click("button[aria-label='Dark theme']");
+    const dark = await ground();
+    holds(dark !== light, dark);
+    await person.open("#/sources");
+    await person.sees("h1", "Sources");
+    equal(await ground(), dark);
+    await page.click("button[aria-label='Light theme']");
+    equal([await ground(), await page.evaluate(() => localStorage.getItem("relay.theme"))], [light, null]);
   });
   await promise("a source is deleted after its name was typed", async () => {
     await house.api("POST", "/sources", { slug: "passing" });

@@ -1,13 +1,16 @@
 // Nobody sees anything without a token, and nobody who signed out sees anything more.
 
+import { auditSignIn } from "./axe.mjs";
 import { equal, holds, promise } from "./promise.mjs";
 
-export async function signIn({ house, person }) {
+export async function signIn(world) {
+  const { house, person } = world;
   await promise("without a session there is the sign-in, and nothing else", async () => {
     await person.open("#/tokens");
     await person.sees("h1", "Sign in");
     equal(await person.count("nav a"), 0);
   });
+  await auditSignIn(world);
   await promise("a wrong token is refused where it was typed", async () => {
     await person.page.type("input[type=password]", "rt_wrong");
     await person.key("Enter");

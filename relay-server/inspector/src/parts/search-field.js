@@ -19,6 +19,8 @@ export function SearchField({ query, onQuery, error, sources, fieldRef }) {
   const timer = useRef(0);
   const id = useRef(nextId()).current;
   const asked = useRef(query.trim());
+  // Where the caret belongs once the choice is in the field: right then, before another letter is typed.
+  const chosen = useRef(null);
   // Of the last drawing: while typing rests, another event may be opened.
   const tell = useRef(onQuery);
   tell.current = onQuery;
@@ -51,10 +53,14 @@ export function SearchField({ query, onQuery, error, sources, fieldRef }) {
     const value = text.slice(0, choices.from) + insert + text.slice(choices.to).trimStart();
     const caret = choices.from + insert.length;
     change(value, caret, insert.endsWith(" "));
-    const field = fieldRef.current;
-    field.focus();
-    requestAnimationFrame(() => field.setSelectionRange(caret, caret));
+    chosen.current = caret;
+    fieldRef.current.focus();
   };
+  useLayoutEffect(() => {
+    if (chosen.current === null) return;
+    fieldRef.current.setSelectionRange(chosen.current, chosen.current);
+    chosen.current = null;
+  });
   const onKeyDown = (event) => {
     const list = choices.choices;
     if (list.length && (event.key === "ArrowDown" || event.key === "ArrowUp")) {

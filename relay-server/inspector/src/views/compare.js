@@ -47,9 +47,10 @@ export function Compare({ event, recent, onClose }) {
     return () => controller.abort();
   }, [what, wanted, pair]);
   const [before, after] = useMemo(() => {
-    if (!loaded.value) return [null, null];
-    if (what === "attempts") return loaded.value.map((one) => answerLines(one?.status, one?.answer ?? NONE));
-    if (Array.isArray(loaded.value)) return [null, null];
+    const isPair = Array.isArray(loaded.value);
+    // What was loaded may still be for the choice before.
+    if (!loaded.value || isPair !== (what === "attempts")) return [null, null];
+    if (isPair) return loaded.value.map((one) => answerLines(one?.status, one?.answer ?? NONE));
     if (what === "answer") return [answerLines(loaded.value.status, loaded.value.answer), answerLines(event.status, event.answer)];
     return [requestLines(loaded.value), requestLines(event)];
   }, [loaded, what]);
