@@ -16,11 +16,10 @@ async function startSite() {
 
 /** In the other site's page: makes a source in each way that a page has. Gives the list of events, or null. */
 async function attack(api, source) {
-  const text = JSON.stringify({ slug: source });
-  const send = (type) => fetch(`${api}/sources`, { method: "POST", mode: "no-cors", credentials: "include", headers: { "content-type": type }, body: text });
-  await send("text/plain");
+  const call = { method: "POST", credentials: "include", body: JSON.stringify({ slug: source }) };
+  await fetch(`${api}/sources`, { ...call, mode: "no-cors", headers: { "content-type": "text/plain" } });
   // With a field of ours a browser asks the listener first, which does not allow it.
-  await fetch(`${api}/sources`, { method: "POST", credentials: "include", headers: { "content-type": "application/json", "relay-inspector": "1" }, body: text }).catch(() => {});
+  await fetch(`${api}/sources`, { ...call, headers: { "content-type": "application/json", "relay-inspector": "1" } }).catch(() => {});
   const read = await fetch(`${api}/events`, { credentials: "include" }).then((answer) => answer.text(), () => null);
   const frame = document.body.appendChild(Object.assign(document.createElement("iframe"), { name: "unseen" }));
   const form = document.body.appendChild(document.createElement("form"));

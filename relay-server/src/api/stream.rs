@@ -96,12 +96,12 @@ impl Form {
         }
     }
 
-    /// Most bytes told together. To people 2,500 events a second are as good as twice as many: of more they hear the
+    /// Most bytes told together. To people 2,000 events a second are as good as twice as many: of more they hear the
     /// number, and find them in the list.
     fn together_bytes_max(self) -> usize {
         match self {
             Self::Lines => 256 << 10,
-            Self::Sse => 96 << 10,
+            Self::Sse => 80 << 10,
         }
     }
 

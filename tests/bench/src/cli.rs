@@ -11,7 +11,7 @@ use crate::systems::System;
 
 /// Measure the relay against going direct and against two plain reverse-proxy hops
 ///
-/// Everything runs on loopback, in separate processes, in interleaved rounds. The whole takes about fourteen minutes.
+/// Everything runs on loopback, in separate processes, in interleaved rounds. The whole takes about seventeen minutes.
 #[derive(Debug, Parser)]
 #[command(name = "bench-relay", args_conflicts_with_subcommands = true)]
 pub struct Cli {

@@ -148,7 +148,7 @@ impl Effort {
         stored_window: Duration::from_secs(30),
         claim_window: Duration::from_secs(10),
         pages_opened: 15,
-        watched_pairs: 40,
+        watched_pairs: 120,
     };
 
     const QUICK: Self = Self {

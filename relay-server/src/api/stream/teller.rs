@@ -29,7 +29,7 @@ const LISTENERS_MAX: usize = 256;
 /// Most audiences at once: each may keep `BEHIND_BYTES_MAX`, all together 128 MiB.
 const AUDIENCES_MAX: usize = 64;
 
-/// What a slow listener may be behind, 2.1 s for browsers and 0.4 s for others at the least. It is kept for as long as
+/// What a slow listener may be behind, 2.5 s for browsers and 0.4 s for others at the least. It is kept for as long as
 /// one of them has not heard it.
 const BEHIND_BYTES_MAX: usize = 2 << 20;
 
